@@ -1,0 +1,3 @@
+from minitrace.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,163 @@
+"""Every setting once: its default, environment variable, flag and help.
+
+`Config` is the list. A field ``max_body_bytes`` is the flag ``--max-body-bytes`` and the variable
+``MINITRACE_MAX_BODY_BYTES``; a flag wins over a variable, a variable over the default. Lists are
+separated by commas in a variable and repeated as flags.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+
+from minitrace.errors import ConfigError
+
+PREFIX = "MINITRACE_"
+MEMORY = ":memory:"
+MIB = 1024 * 1024
+
+
+def _setting(default: Any, help: str, metavar: str = "", choices: tuple[str, ...] = ()) -> Any:
+    metadata = {"help": help, "metavar": metavar, "choices": choices}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one server."""
+
+    host: str = _setting("127.0.0.1", "address to listen on; any but loopback needs a token", "ADDRESS")
+    port: int = _setting(4318, "port to listen on; 0 picks a free one", "N")
+    db: str = _setting(
+        "",
+        'SQLite file; ":memory:" is a temporary file, removed at exit (default: in your data directory)',
+        "FILE",
+    )
+    token: str = _setting("", "what every request must carry; made up when --host needs one", "TOKEN")
+    ingest_token: str = _setting("", "a second token that may only send telemetry", "TOKEN")
+    dangerously_no_auth: bool = _setting(False, "serve beyond loopback without a token")
+    allow_host: list[str] = _setting([], "a further Host name to answer to; repeatable", "NAME")
+    allow_origin: list[str] = _setting(
+        [],
+        "a further web origin that may send telemetry, such as https://app.test:3000; repeatable",
+        "ORIGIN",
+    )
+    durability: str = _setting(
+        "normal",
+        "normal: a crash of minitrace loses nothing that was acknowledged; full: nor does a power cut",
+        choices=("normal", "full"),
+    )
+    max_body_bytes: int = _setting(64 * MIB, "largest request body, before and after decompression", "N")
+    query_timeout_s: float = _setting(5.0, "how long one query may take", "SECONDS")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"{PREFIX}PORT or --port {self.port} is not a port: use 0 to 65535")
+        if self.durability not in ("normal", "full"):
+            raise ConfigError(f"durability {self.durability!r} is unknown: use normal or full")
+        if self.max_body_bytes <= 0:
+            raise ConfigError("max-body-bytes must be above 0")
+        if self.query_timeout_s <= 0:
+            raise ConfigError("query-timeout-s must be above 0")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host)
+
+    @property
+    def path(self) -> Path:
+        """Where the database file is; not meaningful for ":memory:"."""
+        return Path(self.db) if self.db else user_data_path("minitrace") / "minitrace.db"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's own: 127.0.0.0/8, ::1 or localhost."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Give the parser a flag for each setting."""
+    for setting in fields(Config):
+        text = f"{setting.metadata['help']}{_default_text(setting)} [{variable(setting.name)}]"
+        options: dict[str, Any] = {"help": text.replace("%", "%%"), "default": SUPPRESS}
+        if setting.type == "bool":
+            options["action"] = "store_true"
+        else:
+            options["metavar"] = setting.metadata["metavar"] or None
+            options["type"] = _READERS[str(setting.type)]
+        if setting.metadata["choices"]:
+            options["choices"] = setting.metadata["choices"]
+        if setting.type == "list[str]":
+            options["action"] = "append"
+            options["type"] = str
+        parser.add_argument(f"--{setting.name.replace('_', '-')}", **options)
+
+
+def read(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Config:
+    """The settings from parsed flags, then the environment, then the defaults.
+
+    Raises:
+        ConfigError: a value cannot be read or makes no sense.
+    """
+    values: dict[str, Any] = {}
+    for setting in fields(Config):
+        if hasattr(arguments, setting.name):
+            values[setting.name] = getattr(arguments, setting.name)
+        elif text := environ.get(variable(setting.name)):
+            values[setting.name] = _from_text(setting, text)
+    return Config(**values)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: ``MINITRACE_PORT`` for ``port``."""
+    return PREFIX + name.upper()
+
+
+def _from_text(setting: Field[Any], text: str) -> Any:
+    reader = _READERS[str(setting.type)]
+    try:
+        return reader(text)
+    except ValueError:
+        raise ConfigError(f"{variable(setting.name)}={text!r} is not {_KINDS[str(setting.type)]}") from None
+
+
+def _default_text(setting: Field[Any]) -> str:
+    default = setting.default
+    return f" (default: {default})" if isinstance(default, str | int | float) and default else ""
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _read_list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+_READERS: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": _read_bool,
+    "list[str]": _read_list,
+}
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}

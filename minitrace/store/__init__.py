@@ -1,0 +1,1 @@
+"""The SQLite file: a list of verbs. Knows no HTTP."""

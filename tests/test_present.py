@@ -1,0 +1,100 @@
+"""Values as people read them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from minitrace import present
+from minitrace.model import Value
+
+THIN = present.THIN_SPACE
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0 ns"),
+        (999, "999 ns"),
+        (1_000, "1 µs"),
+        (12_345, "12.3 µs"),
+        (999_499, "999 µs"),
+        (999_600, "1 ms"),  # not "1000 µs"
+        (84_000_000, "84 ms"),
+        (9_996_000, "10 ms"),
+        (1_240_000_000, "1.24 s"),
+        (59_990_000_000, "60 s"),
+        (200_000_000_000, "3 m 20 s"),
+        (3_600_000_000_000, "1 h"),
+        (90_061_000_000_000, "1 d 1 h"),
+    ],
+)
+def test_durations_have_three_digits_and_one_unit(ns: int, text: str) -> None:
+    assert present.duration(ns).replace(THIN, " ") == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1 KB"), (3_565_158, "3.4 MB"), (5 << 30, "5 GB")]
+)
+def test_sizes(size: int, text: str) -> None:
+    assert present.size(size).replace(THIN, " ") == text
+
+
+def test_counts_agree_with_their_noun() -> None:
+    assert [present.count(n, "span") for n in (0, 1, 2)] == ["0 spans", "1 span", "2 spans"]
+    assert present.count(1_234_567, "span") == f"1{THIN}234{THIN}567 spans"
+
+
+def test_times_in_utc_are_exact_to_the_millisecond() -> None:
+    assert present.time(1_700_000_000_042_999_999, utc=True) == "2023-11-14 22:13:20.042"
+    assert present.iso(1_700_000_000_042_999_999) == "2023-11-14T22:13:20.042999Z"
+
+
+@pytest.mark.parametrize("ns", [0, 2**63 - 1, 2**63, 2**64 - 1])
+def test_times_that_cannot_be_written_are_no_time(ns: int) -> None:
+    assert (present.time(ns), present.iso(ns), present.clock(ns)) == ("no time", "", "no time")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "just now"),
+        (42, "42 s ago"),
+        (130, "2 min ago"),
+        (7300, "2 h ago"),
+        (200_000, "2 d ago"),
+        (-60, "in the future"),
+    ],
+)
+def test_ages(seconds: int, text: str) -> None:
+    now = 1_700_000_000_000_000_000
+    assert present.age(now - seconds * 1_000_000_000, now).replace(THIN, " ") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "type_"),
+    [
+        ("x", "x", "string"),
+        (True, "true", "bool"),
+        (42, "42", "int"),
+        (1.0, "1.0", "double"),
+        (math.nan, "NaN", "double"),
+        (b"\x00\xff", "AP8=", "bytes"),
+        (["a", 1, b"x"], '["a", 1, "eA=="]', "array"),
+        ({"k": {"é": None}}, '{"k": {"é": null}}', "map"),
+        (None, "null", "empty"),
+    ],
+)
+def test_attribute_values_and_their_types(value: Value, text: str, type_: str) -> None:
+    assert (present.value(value), present.value_type(value)) == (text, type_)
+
+
+def test_names_of_kinds_and_statuses_newer_than_we_are() -> None:
+    assert (present.kind(2), present.kind(9), present.status(2), present.status(9)) == (
+        "server", "kind 9", "error", "status 9",
+    )  # fmt: skip
+
+
+def test_control_and_bidi_characters_are_spelt_out() -> None:
+    assert present.printable("a\x1b[31m\u202eb\nc") == "a\\x1b[31m\\u202eb\nc"
