@@ -68,6 +68,8 @@ class Config:
             raise ConfigError("max-body-bytes must be above 0")
         if self.query_timeout_s <= 0:
             raise ConfigError("query-timeout-s must be above 0")
+        if self.ingest_token and not self.token and (self.is_local or self.dangerously_no_auth):
+            raise ConfigError("an ingest token alone protects nothing: set --token too")
 
     @property
     def is_local(self) -> bool:
@@ -80,14 +82,20 @@ class Config:
         return Path(self.db) if self.db else user_data_path("minitrace") / "minitrace.db"
 
 
+def is_name(host: str) -> bool:
+    """Whether a host is a name rather than an address."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return True
+    return False
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address or name is this machine's own: 127.0.0.0/8, ::1 or localhost."""
     if host.lower() == "localhost":
         return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return not is_name(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
 
 
 def add_arguments(parser: ArgumentParser) -> None:

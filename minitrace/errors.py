@@ -9,7 +9,7 @@ MinitraceError
 ├── TraceNotFound    no span of that trace is stored                         404
 ├── QueryTimeout     the query ran past its deadline                         503
 ├── StoreBusy        the writer cannot take it now; try again                503, Retry-After: 1
-└── StoreError       the file cannot be used
+└── StoreError       the file cannot be used                                exit 3
     ├── SchemaError  the file is newer than this minitrace, or not ours      exit 6
     └── StoreLocked  another minitrace has the file open                     exit 4
 ```

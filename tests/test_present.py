@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -88,6 +89,36 @@ def test_ages(seconds: int, text: str) -> None:
 )
 def test_attribute_values_and_their_types(value: Value, text: str, type_: str) -> None:
     assert (present.value(value), present.value_type(value)) == (text, type_)
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "pattern"),
+    [
+        (1_700_000_000_042_000_000, r"\d\d:\d\d:\d\d\.042"),
+        (1_700_000_000_042_000_000 - 3 * 86_400 * 10**9, r"Nov 1\d \d\d:\d\d:\d\d\.042"),
+        (1_600_000_000_042_000_000, r"2020-09-1\d \d\d:\d\d:\d\d\.042"),
+        (0, "no time"),
+        (2**63, "no time"),
+    ],
+)
+def test_a_recent_moment_leaves_out_what_goes_without_saying(time_ns: int, pattern: str) -> None:
+    assert re.fullmatch(pattern, present.moment(time_ns, 1_700_000_000_000_000_000))
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "start_ns", "text"),
+    [(1_000_084_000_000, 10**12, "+84 ms"), (10**12 - 3_000, 10**12, "−3 µs"), (5, 5, "+0 ns"), (0, 5, "no time")],
+)
+def test_an_offset_says_its_direction(time_ns: int, start_ns: int, text: str) -> None:
+    assert present.offset(time_ns, start_ns).replace(THIN, " ") == text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(1, 3, "33%"), (1, 80, "1.2%"), (1, 10**9, "under 0.1%"), (0, 5, "0%"), (5, 5, "100%"), (1, 0, "")],
+)
+def test_a_share_is_a_percentage(part: int, whole: int, text: str) -> None:
+    assert present.share(part, whole) == text
 
 
 def test_names_of_kinds_and_statuses_newer_than_we_are() -> None:

@@ -1,0 +1,205 @@
+"""The pages for people: what a request asks for, to a template and what it shows.
+
+| page                               | shows                                                |
+|------------------------------------|------------------------------------------------------|
+| `/`                                | how to send the first span; the search once there is one |
+| `/search?text=&service=…`          | the newest traces with a span like this              |
+| `/trace/{trace_id}?span=&page=`    | a trace as a waterfall, one span beside it           |
+| `/trace/{trace_id}/span/{span_id}` | that span alone                                      |
+
+All state is in the URL, so that every view is a link. Reads are GET; the theme is a POST.
+"""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from minitrace.errors import MinitraceError, QueryTimeout
+from minitrace.model import Span, Trace
+from minitrace.store.store import Store
+from minitrace.web import forms, waterfall, welcome
+from minitrace.web.answers import retry_headers, status_of
+from minitrace.web.lookup import FoundId, find_ids
+from minitrace.web.render import THEME_COOKIE, THEMES, go_to, render, target
+
+MAX_FORM_BYTES = 4096
+YEAR_S = 365 * 86_400
+NO_TRACE_ID = "This is not a trace id. One has up to 32 hex digits, such as 4bf92f3577b34da6a3ce929d0e0e4736."
+
+
+async def search_page(request: Request) -> Response:
+    """The newest traces that match; straight to the trace where the text holds the id of one."""
+    store = _store(request)
+    now_ns = time.time_ns()
+    form = forms.read_form(request.query_params, now_ns)
+    ids = find_ids(form.values.get("text", ""))
+    if found := await _first_known(store, ids):
+        return go_to(request, _trace_url(found.trace_id, found.span_id))
+    missing = ids[0] if ids and ids[0].exact else None
+    began = time.perf_counter()
+    result = None
+    if not form.problems and not missing:
+        result = await store.search(form.filter, limit=form.limit, spans_per_trace=3, before=form.before)
+    return await render(
+        request,
+        "search.html",
+        status_code=422 if form.problems else 200,
+        form=form,
+        missing=missing,
+        result=result,
+        elapsed_ns=int((time.perf_counter() - began) * 1e9),
+        longest_ns=max((match.summary.duration_ns for match in result.matches), default=0) if result else 0,
+        now_ns=now_ns,
+        slots=await _slots(store),
+        operations=await _operations(store, form.filter.service),
+        periods=forms.PERIODS,
+        statuses=list(forms.STATUSES),
+    )
+
+
+async def trace_page(request: Request) -> Response:
+    """A trace as a waterfall; with ``?span=`` that span beside it."""
+    trace = await _trace(request)
+    span_id = _hex_id(request.query_params.get("span", ""), 16)
+    page = _page_number(request.query_params.get("page", ""))
+    return await render(
+        request,
+        "trace.html",
+        fall=waterfall.waterfall(trace, page, span_id),
+        notes=waterfall.notes(trace),
+        first_error=waterfall.first_error(trace),
+        asked_span=request.query_params.get("span", ""),
+        **await _span_context(request, trace, span_id),
+    )
+
+
+async def span_page(request: Request) -> Response:
+    """One span, or all that share the id."""
+    trace = await _trace(request)
+    span_id = _hex_id(request.path_params["span_id"], 16)
+    context = await _span_context(request, trace, span_id)
+    if not context["spans"]:
+        raise HTTPException(404, f"This trace has no span {request.path_params['span_id']}.")
+    return await render(request, "span.html", **context)
+
+
+async def set_theme(request: Request) -> Response:
+    """Keep the theme in a cookie, and go back to where the form was."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise HTTPException(413)
+    fields = parse_qs(body.decode("latin-1"))
+    theme, back = (fields.get(name, [""])[0] for name in ("theme", "next"))
+    if theme not in THEMES:
+        raise HTTPException(400, f"A theme is one of {', '.join(THEMES)}.")
+    response = RedirectResponse(back if _is_own_path(back) else request.scope.get("root_path", "") + "/", 303)
+    response.set_cookie(THEME_COOKIE, theme, max_age=YEAR_S, httponly=True, samesite="lax")
+    return response
+
+
+async def error_page(request: Request, exc: Exception) -> Response:
+    """An error as a page, or as one line for a client that does not ask for HTML."""
+    status_code, text = _explain(exc)
+    headers = dict(getattr(exc, "headers", None) or {}) | retry_headers(status_code)
+    if target(request) or "text/html" not in request.headers.get("Accept", ""):
+        return PlainTextResponse(text + "\n", status_code, headers)
+    response = await render(request, "error.html", status_code=status_code, status_number=status_code, text=text)
+    response.headers.update(headers)
+    return response
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store
+
+
+async def _trace(request: Request) -> Trace:
+    trace_id = _hex_id(request.path_params["trace_id"], 32)
+    if trace_id is None:
+        raise HTTPException(404, NO_TRACE_ID)
+    return await _store(request).trace(trace_id)
+
+
+async def _span_context(request: Request, trace: Trace, span_id: bytes | None) -> dict[str, Any]:
+    """What the span templates show: the spans with that id, and which traces their links lead to."""
+    store = _store(request)
+    spans: list[Span] = [span for span in trace.spans if span.span_id == span_id] if span_id else []
+    linked = list(dict.fromkeys(link.trace_id for span in spans for link in span.links))
+    return {
+        "trace": trace,
+        "trace_hex": trace.trace_id.hex(),
+        "span_id": span_id,
+        "spans": spans,
+        "span_ids": {span.span_id for span in trace.spans},
+        "known": set(await store.known(linked[:500])) if linked else set(),
+        "slots": await _slots(store),
+    }
+
+
+async def _first_known(store: Store, ids: list[FoundId]) -> FoundId | None:
+    known = await store.known([found.trace_id for found in ids]) if ids else []
+    return next((found for found in ids if found.trace_id in known), None)
+
+
+async def _operations(store: Store, service: str | None) -> list[str]:
+    """What to suggest as names; none is better than an error page."""
+    try:
+        return await store.operations(service)
+    except QueryTimeout:
+        return []
+
+
+async def _slots(store: Store) -> dict[str, int]:
+    """The colour of each service: its place in the order in which they first appeared."""
+    return {name: slot for slot, name in enumerate(await store.services())}
+
+
+def _hex_id(text: str, digits: int) -> bytes | None:
+    """The id written in up to so many hex digits; None for anything else, and for all zeros."""
+    if not 1 <= len(text) <= digits or set(text.lower()) - set("0123456789abcdef"):
+        return None
+    found = bytes.fromhex(text.zfill(digits))
+    return found if any(found) else None
+
+
+def _page_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
+
+
+def _trace_url(trace_id: bytes, span_id: bytes | None) -> str:
+    return f"/trace/{trace_id.hex()}" + (f"?span={span_id.hex()}" if span_id else "")
+
+
+def _is_own_path(text: str) -> bool:
+    """Whether a Location of this text stays here: browsers read "//host" and "/\\host" as another one."""
+    return text.startswith("/") and text[1:2] not in ("/", "\\") and text.isprintable()
+
+
+def _explain(exc: Exception) -> tuple[int, str]:
+    """The status and the sentence for an error."""
+    if isinstance(exc, HTTPException):
+        plain = exc.detail == HTTPStatus(exc.status_code).phrase
+        return exc.status_code, "There is nothing at this address." if plain and exc.status_code == 404 else exc.detail
+    if isinstance(exc, MinitraceError):
+        return status_of(exc), str(exc)
+    return 500, "minitrace made a mistake; its log says more."
+
+
+routes = [
+    Route("/", welcome.page),
+    Route("/_/welcome/stream", welcome.stream),
+    Route("/search", search_page),
+    Route("/trace/{trace_id}", trace_page),
+    Route("/trace/{trace_id}/span/{span_id}", span_page),
+    Route("/theme", set_theme, methods=["POST"]),
+]

@@ -1,0 +1,59 @@
+"""Packaged files to responses that a browser keeps for good.
+
+The list of files is fixed and read once at import: a request names a key of a dictionary, never a
+path. One digest over all of them is in every URL, so that a module's ``./other.js`` stays within
+one version.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from importlib.resources import files
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_NAMES = (
+    "minitrace.css",
+    "page.js",
+    "trace.js",
+    "favicon.svg",
+    "vendor/htmx-4.0.1.min.js",
+    "vendor/hx-sse-4.0.1.min.js",
+)
+FILES = {name: files("minitrace.web").joinpath("static", name).read_bytes() for name in _NAMES}
+VERSION = sha256(b"".join(FILES.values())).hexdigest()[:16]
+
+
+def url(name: str) -> str:
+    """Where a packaged file is served; KeyError for one that is not packaged."""
+    if name not in FILES:
+        raise KeyError(name)
+    return f"/_static/{VERSION}/{name}"
+
+
+async def file(request: Request) -> Response:
+    """A packaged file of this version."""
+    name = request.path_params["name"]
+    if request.path_params["version"] != VERSION or name not in FILES:
+        raise HTTPException(404)
+    return _response(name, "public, max-age=31536000, immutable")
+
+
+async def favicon(request: Request) -> Response:
+    """The icon, at the address that browsers and bookmarks keep."""
+    return _response("favicon.svg", "public, max-age=86400")
+
+
+def _response(name: str, cache: str) -> Response:
+    media_type = _TYPES[name.rsplit(".", 1)[1]]
+    return Response(FILES[name], media_type=media_type, headers={"Cache-Control": cache})
+
+
+routes = [
+    Route("/favicon.svg", favicon),
+    Route("/_static/{version}/{name:path}", file),
+]

@@ -1,0 +1,72 @@
+// What every page gains from scripts: copy buttons, the theme without a reload, "/", tidy URLs, a word on errors.
+// Listeners are on the document, because htmx replaces the body when the reader goes back.
+
+document.documentElement.classList.add("js");
+
+export const isTyping = (event) =>
+  event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented ||
+  event.target.closest?.("input, select, textarea, [contenteditable]") != null;
+
+let toastTimer;
+function toast(text) {
+  const place = document.getElementById("toast");
+  place.textContent = text;
+  place.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { place.hidden = true; }, 6000);
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("button[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  } catch {
+    toast("The browser does not allow copying here");
+  }
+});
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("form.theme");
+  if (!form || !event.submitter) return;
+  event.preventDefault();
+  const theme = event.submitter.value;
+  document.documentElement.dataset.theme = theme;
+  for (const button of form.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.value === theme));
+  }
+  const body = new URLSearchParams({ theme, next: location.pathname });
+  const answer = await fetch(form.action, { method: "POST", body, redirect: "manual" }).catch(() => null);
+  if (!answer) toast("The server does not answer");
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || isTyping(event)) return;
+  const box = document.querySelector("[data-shortcut='/']");
+  if (!box) return;
+  event.preventDefault();
+  box.focus();
+  box.select();
+});
+
+// Fields left empty say nothing: keep them out of the address.
+function dropEmpty(fields) {
+  for (const [name, value] of [...fields]) if (value === "") fields.delete(name);
+}
+document.addEventListener("formdata", (event) => {
+  if (event.target.method === "get") dropEmpty(event.formData);
+});
+document.addEventListener("htmx:config:request", (event) => {
+  const { body, method } = event.detail.ctx.request;
+  if (method === "GET" && body) dropEmpty(body);
+});
+
+document.addEventListener("htmx:response:error", (event) => {
+  const { status } = event.detail.ctx.response;
+  if (status !== 422) toast(`The server answered ${status}: ${event.detail.ctx.text.slice(0, 200)}`);
+});
+document.addEventListener("htmx:error", (event) => {
+  if (event.detail.error?.name !== "AbortError") toast("The server does not answer");
+});

@@ -1,0 +1,91 @@
+"""The first-run page: how to send a span, and the news when one arrives.
+
+The stream sends the page's block `arrivals` whenever it would look different: the first trace, its
+further spans, and what the receiver noted about requests that brought none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from minitrace.errors import QueryTimeout
+from minitrace.live import Live
+from minitrace.store.search import Filter, TraceSummary
+from minitrace.store.store import Store
+from minitrace.web.render import env, go_to, render
+
+STEP_S = 0.25  # how often the page may change, and how soon it shows a note
+PING_S = 15.0  # whatever is in between must not take silence for the end
+MAX_NOTES = 8
+
+
+async def page(request: Request) -> Response:
+    """How to begin, while nothing is stored; else on to the search."""
+    state = request.app.state
+    if (await state.store.stats()).span_count:
+        return go_to(request, "/search")
+    return await render(
+        request,
+        "welcome.html",
+        endpoint=str(request.base_url).rstrip("/"),
+        needs_token=bool(state.config.token),
+        **_news(None, state.live),
+    )
+
+
+async def stream(request: Request) -> Response:
+    """The block `arrivals` as server-sent events, until the server stops or the browser leaves."""
+    state = request.app.state
+    root = request.scope.get("root_path", "")
+    return StreamingResponse(messages(state.store, state.live, root), media_type="text/event-stream")
+
+
+async def messages(store: Store, live: Live, root: str = "") -> AsyncIterator[str]:
+    """The messages of the stream: one at once, then one for each change."""
+    watch = live.changes()
+    change = asyncio.ensure_future(anext(watch, None))  # before the first look, so that nothing is missed
+    latest = await _latest(store)
+    shown, silent_s = "", 0.0
+    try:
+        while True:
+            html = arrivals(latest, live, root)
+            if html != shown:
+                shown, silent_s = html, 0.0
+                yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
+            elif silent_s >= PING_S:
+                silent_s = 0.0
+                yield ": ping\n\n"
+            await asyncio.wait({change}, timeout=STEP_S)
+            silent_s += STEP_S
+            if change.done():
+                if change.result() is None:
+                    return
+                await asyncio.sleep(STEP_S)  # its other spans are often just behind
+                change = asyncio.ensure_future(anext(watch, None))
+                latest = await _latest(store)
+    finally:
+        change.cancel()
+
+
+async def _latest(store: Store) -> TraceSummary | None:
+    """The newest trace, if there is any."""
+    try:
+        result = await store.search(Filter(), limit=1)
+    except QueryTimeout:  # too many at once; the next change asks again
+        return None
+    return result.matches[0].summary if result.matches else None
+
+
+def arrivals(latest: TraceSummary | None, live: Live, root: str) -> str:
+    """The block that says what has arrived, with the newest trace if there is one."""
+    template = env.get_template("welcome.html")
+    return "".join(template.blocks["arrivals"](template.new_context({"root": root, **_news(latest, live)})))
+
+
+def _news(latest: TraceSummary | None, live: Live) -> dict[str, Any]:
+    return {"latest": latest, "notes": live.notes[:MAX_NOTES]}

@@ -1,0 +1,353 @@
+"""The pages over the real app and a real store: whole, in part, empty and odd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from minitrace.config import Config
+from minitrace.live import Live
+from minitrace.model import Status, StatusCode
+from minitrace.store.store import Store
+from minitrace.web import welcome
+from minitrace.web.app import create_app
+from tests.samples import span, span_id, trace_id
+from tests.web.pagetext import HTML, Page, get, part, plain, url
+
+FAILED = Status(StatusCode.ERROR, "card declined")
+
+
+def traces_of(page: Page) -> list[str]:
+    """The names of the traces found, in order."""
+    return [plain(cell.text) for cell in page.all("td", class_="what")]
+
+
+# The search
+
+
+async def test_traces_are_listed_newest_first(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("old", trace="a", start_ms=0), span("new", trace="b", start_ms=1000)])
+    page = await get(client, "/search")
+    assert traces_of(page) == ["shop new", "shop old"]
+    assert "2 traces" in page.text
+    assert "2 looked at in" in page.text
+
+
+async def test_a_result_says_what_there_is_to_know(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(
+        [
+            span("checkout", trace="a", duration_ms=1240),
+            span("charge", "checkout", trace="a", service="payment", status=FAILED),
+            span("pay", "checkout", trace="a", service="payment"),
+        ]
+    )
+    page = await get(client, "/search")
+    row = plain(page.all("tr")[1].text)
+    assert row.endswith("shop checkout 1.24 s 3 spans ⨯ 1 payment 2shop 1")
+    time = page.all("time")[0]
+    assert time.attributes["datetime"] == "2023-11-14T22:13:20.000000Z"
+    assert "2023-11-14 22:13:20.000 UTC, " in time.attributes["title"]
+    assert page.one("td", class_="what").parents[-1].attributes["class"] == "error"
+
+
+async def test_a_trace_whose_root_is_not_there_yet_is_listed(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("charge", "checkout", trace="a")])
+    assert traces_of(await get(client, "/search")) == ["root not received"]
+
+
+async def test_filters_narrow_down_and_show_the_spans_that_match(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(
+        [
+            span("checkout", trace="a"),
+            span("charge", "checkout", trace="a", service="payment", duration_ms=300, status=FAILED),
+            span("checkout", trace="b", start_ms=5),
+        ]
+    )
+    page = await get(client, "/search?service=payment&status=error&min=250ms&max=1s&name=charge&text=declined")
+    assert traces_of(page) == ["shop checkout"]
+    matched = page.one("tr", class_="matched")
+    assert plain(matched.text) == "1 span matches payment charge 300 ms ⨯ error"
+    assert f"{url('a')}?span={span_id('charge').hex()}" in [a.attributes.get("href") for a in page.all("a")]
+
+
+async def test_filters_stay_in_their_fields(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    page = await get(client, "/search?text=x+y&service=gone&name=charge&status=ok&min=1ms&max=2s&since=6h&limit=7")
+    fields = {field.attributes.get("name"): field.attributes.get("value") for field in page.all("input")}
+    assert fields | {"text": "x y", "name": "charge", "min": "1ms", "max": "2s", "limit": "7"} == fields
+    chosen = [option.attributes["value"] for option in page.all("option") if "selected" in option.attributes]
+    assert chosen == ["gone", "ok", "6h"]
+
+
+async def test_times_bound_the_start_of_the_trace(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("early", trace="a"), span("late", trace="b", start_ms=60_000)])
+    page = await get(client, "/search?from=2023-11-14T22:14:00Z&to=2023-11-14T22:15:00Z")
+    assert traces_of(page) == ["shop late"]
+    assert "open" in page.one("details", class_="times").attributes
+    assert traces_of(await get(client, "/search?since=15m")) == []
+
+
+async def test_operations_are_those_of_the_service(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a"), span("charge", trace="a", service="payment")])
+    page = await get(client, "/search?service=payment")
+    offered = [o.attributes["value"] for o in page.all("option") if o.parents[-1].tag == "datalist"]
+    assert offered == ["charge"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("min=250", "Write a number and a unit, such as 250ms, 1.5s or 2m."),
+        ("max=soon", "Write a number and a unit, such as 250ms, 1.5s or 2m."),
+        ("min=2s&max=1s", "This is shorter than the shortest."),
+        ("from=yesterday", "Write a date and a time, such as 2026-11-22T13:00."),
+        ("to=2026-99-99", "Write a date and a time, such as 2026-11-22T13:00."),
+    ],
+)
+async def test_a_field_that_cannot_be_read_says_what_works(client: httpx.AsyncClient, query: str, message: str) -> None:
+    answer = await client.get(f"/search?{query}", headers=HTML)
+    problems = [p.text for p in Page(answer.text).all("p", class_="problem") if p.text]
+    assert (answer.status_code, problems) == (422, [message])
+
+
+async def test_a_bad_field_leaves_the_results_alone(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    answer = await client.get("/search?min=abc", headers=part("section#results"))
+    page = Page(answer.text)
+    assert answer.status_code == 422
+    assert {element.tag for element in page.elements} == {"hx-partial"}  # nothing for the target itself
+    assert [p.text for p in page.all("hx-partial", hx_target="#min-problem")] != [""]
+
+
+async def test_htmx_gets_the_results_alone(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    page = await get(client, "/search?text=check", part("section#results"))
+    assert page.all("form") == []
+    assert traces_of(page) == ["shop checkout"]
+    cleared = [p.text for p in page.all("hx-partial") if p.attributes["hx-target"].endswith("-problem")]
+    assert cleared == ["", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        HTML,
+        HTML | {"HX-History-Restore-Request": "true", "HX-Request-Type": "full", "HX-Target": "body"},
+        HTML | {"HX-Request": "true", "HX-Request-Type": "full", "HX-Target": "section#results"},
+        HTML | {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": "section#nothing"},
+    ],
+)
+async def test_everybody_else_gets_the_whole_page(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.get("/search", headers=headers)
+    assert Page(answer.text).one("html").attributes["lang"] == "en"
+    assert answer.headers["vary"] == "HX-Request, HX-Request-Type, HX-Target"
+
+
+async def test_nothing_found_offers_a_way_out(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    page = await get(client, "/search?text=nothing-like-it")
+    assert "No trace matches. Show all" in page.text
+    assert [a.text for a in page.all("a", href="/search")] == ["Search", "Reset", "Show all"]
+
+
+async def test_nothing_stored_leads_to_the_first_steps(client: httpx.AsyncClient) -> None:
+    assert "Nothing is stored yet. How to send the first span" in (await get(client, "/search")).text
+
+
+async def test_older_traces_are_a_link_that_keeps_the_filters(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span(f"op {n}", trace=f"t{n}", start_ms=n * 1000) for n in range(5)])
+    page = await get(client, "/search?service=shop&limit=2")
+    assert traces_of(page) == ["shop op 4", "shop op 3"]
+    (older,) = [a.attributes["href"] for a in page.all("a") if a.text == "Older traces"]
+    assert older.startswith("/search?service=shop&limit=2&before=")
+    second = await get(client, older)
+    assert traces_of(second) == ["shop op 2", "shop op 1"]
+    assert [a.attributes["href"] for a in second.all("a") if a.text == "Newest traces"] == [
+        "/search?service=shop&limit=2"
+    ]
+
+
+async def test_a_made_up_cursor_is_an_error_that_says_so(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/search?before=soon", headers=HTML)
+    assert (answer.status_code, "is not a place to continue from" in answer.text) == (400, True)
+
+
+async def test_a_search_that_ran_out_of_time_says_how_far_it_came(tmp_path: Path) -> None:
+    async with await Store.open(tmp_path / "slow.db", query_timeout_s=0.02) as slow:
+        await slow.add([span(f"op {n}", trace=f"t{n}", attributes={"key": "a" * 1000}) for n in range(1000)])
+        transport = httpx.ASGITransport(create_app(Config(), store=slow))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4318") as client:
+            page = await get(client, "/search?text=" + "a+" * 300 + "none")
+    assert "The search ran out of time" in page.text
+    assert "Search" in page.one("title").text
+
+
+# Ids in the search box
+
+
+@pytest.mark.parametrize(
+    "text", ["{trace}", "00-{trace}-{span}-01", "x trace_id={trace} span_id={span}", "{trace}:{span}:0:1"]
+)
+async def test_a_pasted_id_leads_to_its_trace(client: httpx.AsyncClient, store: Store, text: str) -> None:
+    await store.add([span("checkout", trace="a")])
+    ids = {"trace": trace_id("a").hex(), "span": span_id("checkout").hex()}
+    answer = await client.get("/search", params={"text": text.format(**ids)}, headers=HTML)
+    expected = f"/trace/{ids['trace']}" + (f"?span={ids['span']}" if "{span}" in text else "")
+    assert (answer.status_code, answer.headers["location"]) == (303, expected)
+
+
+async def test_a_pasted_id_leads_htmx_to_its_trace(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    answer = await client.get(f"/search?text={trace_id('a').hex()}", headers=part("section#results"))
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (204, url("a"))
+
+
+async def test_an_id_that_is_not_stored_is_said_kindly(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    page = await get(client, f"/search?text={'ab' * 16}")
+    assert f"No trace {'ab' * 16} is stored. Its spans may still be on their way" in page.text
+
+
+async def test_an_id_that_may_be_a_span_is_said_to_be_no_trace(client: httpx.AsyncClient) -> None:
+    page = await get(client, f"/search?text={span_id('checkout').hex()}")
+    assert f"No trace {span_id('checkout').hex()} is stored. If this is the id of a span" in page.text
+
+
+async def test_a_log_line_with_an_unknown_id_is_searched_as_words(client: httpx.AsyncClient, store: Store) -> None:
+    id = "ab" * 16
+    await store.add([span("checkout", trace="a", attributes={"peer": f"order {id}"})])
+    page = await get(client, "/search", HTML)
+    assert traces_of(await get(client, f"/search?text=order+{id}")) == traces_of(page) == ["shop checkout"]
+
+
+# The first run
+
+
+async def test_the_first_run_says_where_to_send(client: httpx.AsyncClient) -> None:
+    page = await get(client, "/")
+    assert "minitrace is listening" in page.text
+    assert page.one("code", id="endpoint").text == "http://localhost:4318"
+    assert page.text.count("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf") == 4
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in page.text
+    assert "--data @- <<END" in page.one("pre", id="code-curl").text
+    assert [label.text for label in page.all("label")] == [
+        "Any SDK", "Python", "Node", "Java", "Go", ".NET", "Collector", "curl",
+    ]  # fmt: skip
+    (refresh,) = page.all("meta", http_equiv="refresh")
+    assert refresh.parents[-1].tag == "noscript"
+
+
+async def test_the_first_run_names_a_token_and_never_tells_it(store: Store) -> None:
+    transport = httpx.ASGITransport(create_app(Config(token="s3cret"), store=store))
+    bearer = HTML | {"Authorization": "Bearer s3cret"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4318") as client:
+        page = await get(client, "/", bearer)
+    assert page.text.count('OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20YOUR-TOKEN"') == 4
+    assert "s3cret" not in page.text
+
+
+async def test_the_first_run_shows_what_the_receiver_saw(client: httpx.AsyncClient, live: Live) -> None:
+    live.note("POST / 404: did you mean /v1/traces?")
+    assert "POST / 404: did you mean /v1/traces?" in (await get(client, "/")).text
+
+
+async def test_the_first_trace_is_announced_and_the_stream_ends_with_the_server(store: Store, live: Live) -> None:
+    stream = welcome.messages(store, live)
+    assert "Waiting for your first span" in await anext(stream)
+    await store.add([span("GET /cart", trace="a", service="checkout")])
+    live.publish([trace_id("a")])
+    message = await anext(stream)
+    assert "checkout: GET /cart (1 span)" in message
+    assert url("a") in message
+    assert all(line.startswith("data: ") for line in message.rstrip("\n").split("\n"))
+    live.note("POST / 404")
+    assert "POST / 404" in await anext(stream)
+    live.close()
+    assert [message async for message in stream] == []
+
+
+async def test_with_data_the_search_is_the_first_page(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    answer = await client.get("/", headers=HTML)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/search")
+
+
+# Theme and frame
+
+
+@pytest.mark.parametrize(
+    ("back", "location"),
+    [
+        ("/search?text=a", "/search?text=a"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("/\t/evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+    ],
+)
+async def test_the_theme_is_kept_and_the_way_back_stays_here(
+    client: httpx.AsyncClient, back: str, location: str
+) -> None:
+    answer = await client.post("/theme", data={"theme": "dark", "next": back})
+    assert (answer.status_code, answer.headers["location"]) == (303, location)
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    page = await get(client, "/search")  # the client has kept the cookie
+    assert page.one("html").attributes["data-theme"] == "dark"
+    assert page.one("button", aria_pressed="true").attributes["value"] == "dark"
+
+
+async def test_a_theme_is_one_of_three(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/theme", data={"theme": "pink"})).status_code == 400
+    assert (await client.post("/theme", content=b"theme=" + b"x" * 5000)).status_code == 413
+    client.cookies.set("minitrace_theme", '"><script>')
+    assert (await get(client, "/search")).one("html").attributes["data-theme"] == "auto"
+
+
+async def test_reading_does_not_set_the_theme(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/theme?theme=dark", headers=HTML)).status_code == 405
+
+
+async def test_the_footer_says_what_is_stored(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    footer = plain((await get(client, "/search")).one("footer").text)
+    assert footer.startswith("1 span in 1 trace ")
+    assert str(store.path) in footer
+    assert footer.endswith("data never leaves this machine")
+
+
+async def test_an_error_is_a_page_for_people_and_a_line_for_programs(client: httpx.AsyncClient) -> None:
+    page = await client.get("/nothing", headers=HTML)
+    line = await client.get("/nothing", headers={"Accept": "*/*"})
+    assert (page.status_code, Page(page.text).one("h1").text) == (404, "There is nothing at this address.")
+    assert (line.status_code, line.text) == (404, "There is nothing at this address.\n")
+
+
+async def test_pages_work_within_another_app(store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    outer = Starlette(routes=[Mount("/tools/minitrace", create_app(Config(), store=store))])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(outer), base_url="http://localhost") as client:
+        for path in ("/search", url("a"), f"{url('a')}?span={span_id('checkout').hex()}"):
+            page = await get(client, "/tools/minitrace" + path)
+            addresses = [
+                e.attributes[name] for e in page.elements for name in ("href", "src", "action") if name in e.attributes
+            ]
+            assert [a for a in addresses if not a.startswith(("/tools/minitrace/", "#"))] == []
+            style = page.one("link", rel="stylesheet").attributes["href"]
+            assert (await client.get(style)).status_code == 200
+        answer = await client.get("/tools/minitrace/", headers=HTML)
+        assert answer.headers["location"] == "/tools/minitrace/search"
+
+
+@pytest.mark.parametrize("path", ["/search?text=a&service=b", "/search?min=x", "/nothing", "/"])
+async def test_every_link_and_form_stays_here(client: httpx.AsyncClient, path: str) -> None:
+    page = Page((await client.get(path, headers=HTML)).text)
+    for element in page.elements:
+        for name in ("href", "src", "action", "hx-get", "hx-sse:connect"):
+            if name in element.attributes:
+                assert element.attributes[name].startswith(("/", "#")), element.shape

@@ -1,0 +1,59 @@
+"""Packaged files: served for good, and nothing else."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from minitrace.web import static
+
+
+@pytest.mark.parametrize("name", static.FILES)
+async def test_a_packaged_file_is_kept_by_the_browser(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.get(static.url(name))
+    assert (answer.status_code, answer.content) == (200, static.FILES[name])
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("minitrace.css", "text/css; charset=utf-8"),
+        ("page.js", "text/javascript; charset=utf-8"),
+        ("favicon.svg", "image/svg+xml"),
+    ],
+)
+async def test_a_file_has_its_type(client: httpx.AsyncClient, name: str, media_type: str) -> None:
+    assert (await client.get(static.url(name))).headers["content-type"] == media_type
+
+
+async def test_the_icon_has_an_address_that_stays(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/favicon.svg")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/_static/{static.VERSION}/",
+        f"/_static/{static.VERSION}/nothing.css",
+        f"/_static/{static.VERSION}/../static.py",
+        f"/_static/{static.VERSION}/%2e%2e/static.py",
+        f"/_static/{static.VERSION}/..%2fstatic.py",
+        f"/_static/{static.VERSION}/..%5cstatic.py",
+        f"/_static/{static.VERSION}/..;/static.py",
+        f"/_static/{static.VERSION}/minitrace.css%00",
+        f"/_static/{static.VERSION}//etc/passwd",
+        f"/_static/{static.VERSION}/vendor/LICENSE.htmx",
+        f"/_static/{static.VERSION}/MINITRACE.CSS",
+        "/_static/0000000000000000/minitrace.css",
+        "/_static/minitrace.css",
+    ],
+)
+async def test_anything_else_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404
+
+
+def test_a_template_cannot_name_a_file_that_is_not_packaged() -> None:
+    with pytest.raises(KeyError):
+        static.url("nothing.css")

@@ -1,0 +1,204 @@
+"""The API that Grafana and scripts call: exact keys, exact types, errors as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from minitrace.model import Kind, Span, Status, StatusCode
+from minitrace.otlp import json as otlp_json
+from minitrace.otlp.decode import decode_traces
+from minitrace.otlp.encode import traces_data
+from minitrace.store import store as store_module
+from minitrace.store.store import Store
+from tests.samples import T0, TRACE, span, span_id
+
+FAILED = Status(StatusCode.ERROR, "declined")
+
+
+def shop() -> list[Span]:
+    return [
+        span("GET /checkout", start_ms=0, duration_ms=120.9, service="shop", kind=Kind.SERVER),
+        span("charge", "GET /checkout", start_ms=10, duration_ms=80, service="pay", status=FAILED, attributes={"n": 3}),
+    ]
+
+
+async def test_search_answers_in_tempos_keys_and_types(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(shop())
+    response = await client.get("/api/search", params={"q": "{ status = error }"})
+    assert response.json() == {
+        "traces": [
+            {
+                "traceID": TRACE.hex(),
+                "rootServiceName": "shop",
+                "rootTraceName": "GET /checkout",
+                "startTimeUnixNano": str(T0),
+                "durationMs": 120,
+                "spanSets": [
+                    {
+                        "spans": [
+                            {
+                                "spanID": span_id("charge").hex(),
+                                "name": "charge",
+                                "startTimeUnixNano": str(T0 + 10_000_000),
+                                "durationNanos": "80000000",
+                            }
+                        ],
+                        "matched": 1,
+                    }
+                ],
+                "serviceStats": {"shop": {"spanCount": 1}, "pay": {"spanCount": 1, "errorCount": 1}},
+            }
+        ],
+        "metrics": {"inspectedTraces": 1},
+    }
+
+
+async def test_no_hit_is_an_empty_list(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/search")).json() == {"traces": [], "metrics": {"inspectedTraces": 0}}
+
+
+async def test_a_missing_root_is_said_in_tempos_words(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("child", "missing")])
+    (trace,) = (await client.get("/api/search")).json()["traces"]
+    assert (trace["rootServiceName"], trace["rootTraceName"]) == ("<root span not yet received>", "")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", True),
+        ("{}", True),
+        ("{ }", True),
+        ('{ resource.service.name = "pay" }', True),
+        ('{resource.service.name="pay" && status=error && duration>=80ms}', True),
+        ('{ resource.service.name = "shop" && status = error }', False),
+        ('{ name = "charge" && duration > 80ms }', False),
+        ("{ duration < 80ms }", False),
+        ("{ duration <= 80ms && kind = unspecified }", True),
+        ("{ kind = server }", True),
+        ('{ name = "a && b" }', False),
+        ("{ name = `charge` }", True),
+    ],
+)
+async def test_queries_that_the_form_can_say(client: httpx.AsyncClient, store: Store, query: str, found: bool) -> None:
+    await store.add(shop())
+    response = await client.get("/api/search", params={"q": query})
+    assert (response.status_code, bool(response.json()["traces"])) == (200, found)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [
+        ({"service": "pay", "status": "error"}, True),
+        ({"service": "shop", "status": "error"}, False),
+        ({"name": "charge"}, True),
+        ({"text": "declined"}, True),
+        ({"minDuration": "100ms", "maxDuration": "1s"}, True),
+        ({"minDuration": "200ms"}, False),
+        ({"start": "1699999999", "end": "1700000001"}, True),
+        ({"start": "1700000001", "end": "1700000002"}, False),
+    ],
+)
+async def test_the_fields_of_the_form_work_as_parameters(
+    client: httpx.AsyncClient, store: Store, parameters: dict[str, str], found: bool
+) -> None:
+    await store.add(shop())
+    response = await client.get("/api/search", params=parameters)
+    assert (response.status_code, bool(response.json()["traces"])) == (200, found)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"q": "status = error"}, "expected a query in braces"),
+        ({"q": "{ status }"}, "expected a field, an operator and a value at 'status'"),
+        ({"q": "{ status = error || name = `x` }"}, "expected && at"),
+        ({"q": "{ .http.status_code = 500 }"}, ".http.status_code = is not supported yet"),
+        ({"q": "{ status = bad }"}, "'bad' is none of unset, ok, error"),
+        ({"q": "{ duration > long }"}, "'long' is not a duration"),
+        ({"minDuration": "5"}, "'5' is not a duration: write 250ms, 1.5s or 2m"),
+        ({"minDuration": "5s", "maxDuration": "1s"}, "maxDuration is below minDuration"),
+        ({"start": "5"}, "start and end go together"),
+        ({"start": "5", "end": "5"}, "end=5 is not after start=5"),
+        ({"start": "x", "end": "5"}, "start='x' is not a whole number"),
+        ({"limit": "0"}, "limit='0' is not a whole number from 1"),
+        ({"limit": "-1"}, "limit='-1'"),
+        ({"spss": "1.5"}, "spss='1.5'"),
+    ],
+)
+async def test_bad_parameters_are_400_with_the_remedy_in_plain_text(
+    client: httpx.AsyncClient, parameters: dict[str, str], said: str
+) -> None:
+    response = await client.get("/api/search", params=parameters)
+    assert (response.status_code, response.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+    assert said in response.text
+
+
+async def test_limit_and_spans_per_spanset(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span(f"{trace}-{n}", trace=f"{trace}") for trace in range(3) for n in range(5)])
+    found = (await client.get("/api/search", params={"limit": 2, "spss": 1})).json()["traces"]
+    assert [(len(t["spanSets"][0]["spans"]), t["spanSets"][0]["matched"]) for t in found] == [(1, 5), (1, 5)]
+    found = (await client.get("/api/search", params={"limit": 1, "spss": 0})).json()["traces"]
+    assert len(found[0]["spanSets"][0]["spans"]) == 5
+
+
+async def test_a_trace_as_protobuf_is_what_was_sent(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(shop())
+    response = await client.get(f"/api/traces/{TRACE.hex()}", headers={"accept": "application/protobuf"})
+    assert response.headers["content-type"] == "application/protobuf"
+    assert decode_traces(response.content, is_json=False).spans == shop()
+
+
+async def test_a_trace_as_json_has_base64_ids_and_names(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(shop())
+    document = (await client.get(f"/api/traces/{TRACE.hex()}")).json()
+    first = document["batches"][0]["scopeSpans"][0]["spans"][0]
+    assert (first["traceId"], first["kind"], first["startTimeUnixNano"]) == (
+        "YSB0cmFjZSBvZiB0ZXN0cw==", "SPAN_KIND_SERVER", str(T0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["5b8efff798038103d269b633813fc60c", "5B8EFFF798038103D269B633813FC60C"])
+async def test_the_example_of_opentelemetry_proto_comes_back_whole(
+    client: httpx.AsyncClient, store: Store, text: str
+) -> None:
+    example = json.loads(Path(__file__).with_name("trace.json").read_text())
+    response = await client.post("/v1/traces", json=example)
+    assert response.status_code == 200
+    spans = (await store.trace(bytes.fromhex(text))).spans
+    document = otlp_json.dump(traces_data(spans))
+    sent = json.dumps(example).replace("5B8EFFF798038103D269B633813FC60C", "5b8efff798038103d269b633813fc60c")
+    sent = sent.replace("EEE19B7EC3C1B174", "eee19b7ec3c1b174").replace("EEE19B7EC3C1B173", "eee19b7ec3c1b173")
+    found = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    found.pop("status")  # always there on output: Grafana dereferences it
+    assert document == json.loads(sent)
+    assert (await client.get(f"/api/traces/{text}")).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["1", "0001", "00000000000000000000000000000001"])
+async def test_short_ids_are_padded(client: httpx.AsyncClient, store: Store, text: str) -> None:
+    await store.add([span("a", trace=bytes(15) + b"\x01")])
+    assert (await client.get(f"/api/traces/{text}")).status_code == 200
+
+
+@pytest.mark.parametrize(("text", "status"), [("xyz", 400), ("0" * 33, 400), ("abc", 404)])
+async def test_ids_that_are_none_and_traces_that_are_not_there(
+    client: httpx.AsyncClient, text: str, status: int
+) -> None:
+    response = await client.get(f"/api/traces/{text}")
+    assert (response.status_code, response.headers["content-type"]) == (status, "text/plain; charset=utf-8")
+
+
+async def test_health_and_readiness(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+    monkeypatch.setattr(store_module, "MAX_WAITING_SPANS", 0)
+    assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 503]
+
+
+async def test_an_unknown_path_of_the_api_is_404_as_text(client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/nothing")
+    assert (response.status_code, response.text) == (404, "Not Found\n")

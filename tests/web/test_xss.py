@@ -1,0 +1,168 @@
+"""Hostile telemetry through every page: the markup must be that of harmless telemetry, element by element."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from minitrace.config import Config
+from minitrace.live import Live
+from minitrace.model import Event, Link, Resource, Scope, Span, Status, StatusCode
+from minitrace.store.search import TraceSummary
+from minitrace.store.store import Store
+from minitrace.web import welcome
+from minitrace.web.app import create_app
+from tests.samples import span, span_id, trace_id
+from tests.web.pagetext import HTML, Page, part, url
+
+SAMPLES = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "</textarea><img src=x onerror=alert(1)>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<svg><animate onbegin=alert(1)>",
+    "<math><mtext></mtext><mglyph><style><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "' onmouseover='alert(1)",
+    '"><b hx-get="/theme" hx-trigger="load">',
+    "x hx-get=/theme hx-trigger=load",
+    '"><hx-partial hx-target="body">x</hx-partial>',
+    '<template hx type="partial" hx-target="body">x</template>',
+    '<i hx-on:click="alert(1)">',
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href=javascript:alert(1)>x</a>",
+    "javascript:alert(1)",
+    "JaVa\tScript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "//evil.example/x",
+    "\\\\evil.example\\x",
+    "<base href=//evil.example>",
+    '<meta http-equiv="refresh" content="0;url=//evil.example">',
+    '<form action="//evil.example"><button>x',
+    "<style>@import '//evil.example'</style>",
+    '"style="position:fixed;inset:0',
+    "<!--",
+    "--><script>alert(1)</script>",
+    "<![CDATA[<b>]]>",
+    "<?xml?><b>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;b&#62;",
+    "{{ 7 * 7 }}{% raw %}",
+    "${7*7}",
+    "\u202e<b>gnp\u2066",
+    "\x00<b>\x1b[31m",
+    "\u2028<b>\u2029",
+    "\ufeff<b>",
+    "＜script＞alert(1)＜/script＞",
+    "data: x\n\ndata: <b>y</b>",
+    "a\r\nSet-Cookie: x=1",
+]
+
+
+def _harmless(sample: str) -> str:
+    """Text of the same length and lines, for the same folding and line breaks in the page."""
+    return re.sub(r"[^\n.]", "x", sample)
+
+
+def _spans(text: str) -> list[Span]:
+    root = span(
+        text,
+        trace="a",
+        id="root",
+        status=Status(StatusCode.ERROR, text),
+        attributes={text: text, "list": [text], "map": {text: text}, "long": text * 200},
+        events=[Event(1_700_000_000_000_000_001, text, {text: text}), Event(1_700_000_000_000_000_002, "exception")],
+        links=[Link(trace_id("b"), b"12345678", trace_state=text, attributes={text: text})],
+        trace_state=text,
+        resource=Resource({"service.name": text, text: text}, schema_url=text),
+        scope=Scope(text, text, {text: text}, schema_url=text),
+    )
+    return [root, span(text, "root", trace="a", id="child", service=text), span(text, "lost", trace="b", service=text)]
+
+
+def _requests(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Every page and part that prints telemetry or what was asked."""
+    asked = quote(text, safe="")
+    child = span_id("root").hex()
+    return [
+        ("/search", HTML),
+        ("/search", part("section#results")),
+        ("/search?status=error", HTML),
+        (
+            f"/search?text={asked}&service={asked}&name={asked}&min={asked}&from={asked}&since={asked}&status={asked}",
+            HTML,
+        ),
+        (f"/search?text={asked}&service={asked}&name={asked}", part("section#results")),
+        (url("a"), HTML),
+        (url("b"), HTML),
+        (f"{url('a')}?span={child}", HTML),
+        (f"{url('a')}?span={asked}&page={asked}", HTML),
+        (f"{url('a')}/span/{child}", HTML),
+        (f"{url('a')}/span/{child}", part("aside#detail")),
+        (f"{url('a')}/span/{asked}", HTML),
+        (f"/trace/{asked}", HTML),
+        (f"/{asked}", HTML),
+    ]
+
+
+async def _pages(folder: Path, text: str) -> list[tuple[int, str]]:
+    async with await Store.open(folder / "test.db") as store:
+        await store.add(_spans(text))
+        transport = httpx.ASGITransport(create_app(Config(), store=store))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4318") as client:
+            answers = [await client.get(path, headers=headers) for path, headers in _requests(text)]
+    return [(answer.status_code, answer.text) for answer in answers]
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+async def test_hostile_telemetry_makes_no_element_and_no_attribute(tmp_path: Path, sample: str) -> None:
+    (tmp_path / "hostile").mkdir()
+    (tmp_path / "harmless").mkdir()
+    hostile = await _pages(tmp_path / "hostile", sample)
+    harmless = await _pages(tmp_path / "harmless", _harmless(sample))
+    for (status, html), (expected_status, expected), request in zip(hostile, harmless, _requests(sample), strict=True):
+        assert status == expected_status, request
+        assert [e.shape for e in Page(html).elements] == [e.shape for e in Page(expected).elements], request
+
+
+@pytest.mark.parametrize("sample", SAMPLES[:3] + SAMPLES[17:22])
+async def test_hostile_telemetry_stays_out_of_addresses_and_of_htmx(tmp_path: Path, sample: str) -> None:
+    for _, html in await _pages(tmp_path, sample):
+        for element in Page(html).elements:
+            for name, value in element.attributes.items():
+                if name.startswith("hx-"):
+                    assert sample not in value, (element.tag, name)
+                if name in ("href", "src", "action"):
+                    assert (
+                        value.startswith(("/_static/", "/search", "/trace/", "/favicon.svg", "/theme", "#"))
+                        or value == "/"
+                    )
+
+
+async def test_telemetry_is_printed_where_htmx_does_not_look(tmp_path: Path) -> None:
+    marker = "telemetry-of-a-stranger"
+    for (_, html), (path, headers) in zip(await _pages(tmp_path, marker), _requests(marker), strict=True):
+        if marker in path or headers != HTML:
+            continue  # what the person typed; a part goes into an element that is checked here
+        for text, element in Page(html).texts:
+            if marker in text and element and element.tag != "title":
+                assert element.is_ignored_by_htmx, (path, element.shape)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+async def test_hostile_telemetry_on_the_first_run_page(sample: str) -> None:
+    live = Live()
+    live.note(sample)
+    summary = TraceSummary(bytes(15) + b"a", 1, 1, sample, sample, 1, 0)
+    hostile = welcome.arrivals(summary, live, "")
+    shapes = [element.shape for element in Page(hostile).elements]
+    calm = Live()
+    calm.note("x")
+    expected = welcome.arrivals(TraceSummary(bytes(15) + b"a", 1, 1, "x", "x", 1, 0), calm, "")
+    assert shapes == [element.shape for element in Page(expected).elements]
