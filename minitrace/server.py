@@ -1,0 +1,246 @@
+"""uvicorn in front of the app: sockets, signals, and what the first bytes of a connection say.
+
+`serve` is the whole life of the process: bind, open the store, answer, and on Ctrl-C or SIGTERM finish
+what was begun, write what waits, checkpoint and return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from minitrace.config import MEMORY, Config
+from minitrace.errors import ConfigError
+from minitrace.live import Live
+from minitrace.store.store import Store
+from minitrace.web.app import create_app
+
+GRACE_S = 4  # for requests that are being answered when told to stop
+# SDKs export every 5 s on a kept connection: uvicorn's own 5 s would close it just as they write.
+KEEP_ALIVE_S = 75
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+GRPC_HINT = (
+    "a gRPC client connected, but this port speaks OTLP over HTTP: "
+    "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf in the application"
+)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A server that is ready: where, with which token, storing where."""
+
+    url: str
+    token: str
+    path: Path
+    is_temporary: bool
+
+    @property
+    def ui_url(self) -> str:
+        """The address to open; with the token, which the browser then keeps, if there is one."""
+        return f"{self.url}/?token={quote(self.token, safe='')}" if self.token else self.url
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, which also tells a gRPC client what is wrong.
+
+    A gRPC client on an OTLP/HTTP port is the commonest reason why nothing arrives: Python's SDK speaks
+    gRPC unless told otherwise. Its first bytes are HTTP/2's preface.
+    """
+
+    _first: bytes | None = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the connection; the first ones are held back until they cannot be the preface."""
+        if self._first is not None:
+            data, self._first = self._first + data, None
+            if data.startswith(HTTP2_PREFACE):
+                self._refuse_http2()
+                return
+            if HTTP2_PREFACE.startswith(data):
+                self._first = data
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """A request's head. In ``GET http://host/path`` that host counts, not the header (RFC 9112, 3.2.2)."""
+        if not self.url.startswith((b"/", b"*")):
+            target = httptools.parse_url(self.url)
+            host = (target.host or b"") + (b":%d" % target.port if target.port else b"")
+            self.headers[:] = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
+        super().on_headers_complete()
+
+    def _refuse_http2(self) -> None:
+        """Say why in HTTP/2: an empty SETTINGS frame, then GOAWAY with HTTP_1_1_REQUIRED and our words.
+
+        See RFC 9113, sections 4.1, 6.5 and 6.8. gRPC libraries put the words into their own error.
+        """
+        live = self.app_state.get("live")
+        if isinstance(live, Live):
+            live.note(GRPC_HINT, warn=True)
+        payload = (0).to_bytes(4) + (0xD).to_bytes(4) + GRPC_HINT.encode()
+        goaway = len(payload).to_bytes(3) + b"\x07\x00" + bytes(4) + payload
+        self.transport.write(bytes(3) + b"\x04\x00" + bytes(4) + goaway)
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which returns when told to stop instead of dying of the signal."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen."""
+        await super().startup(sockets)
+        self._on_ready()
+
+    def stop(self) -> None:
+        """Finish what was begun, then return from `serve`; told a second time, do not wait for it."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._on_stop()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at Ctrl-C, SIGTERM and SIGHUP. uvicorn's own would raise them again after the end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+        before = {
+            name: signal.signal(getattr(signal, name), lambda *_: loop.call_soon_threadsafe(self.stop))
+            for name in names
+        }
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(getattr(signal, name), handler)
+
+
+def serve(config: Config, on_ready: Callable[[Listening], None] = lambda listening: None) -> None:
+    """Serve until told to stop; `on_ready` is called once, when requests are answered.
+
+    Raises:
+        ConfigError: the port is taken, or the address is not ours.
+        StoreError: the database file cannot be used.
+    """
+    config = with_token(config)
+    sockets = bind(config.host, config.port)
+    try:
+        if config.db != MEMORY:
+            asyncio.run(_serve(config, sockets, config.path, on_ready))
+            return
+        with tempfile.TemporaryDirectory(prefix="minitrace-") as folder:
+            asyncio.run(_serve(config, sockets, Path(folder) / "minitrace.db", on_ready))
+    finally:
+        for open_socket in sockets:
+            open_socket.close()
+
+
+def with_token(config: Config) -> Config:
+    """The settings with a token made up if others can reach us and none was given."""
+    if config.token or config.is_local or config.dangerously_no_auth:
+        return config
+    return replace(config, token=secrets.token_urlsafe(32))
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen on an address; for 127.0.0.1 also on ::1, which "localhost" may mean.
+
+    Raises:
+        ConfigError: the port is taken, or the address is not ours; says what to do.
+    """
+    try:
+        first = _listen(host, port)
+    except OSError as error:
+        raise ConfigError(_bind_problem(host, port, error)) from None
+    if host != "127.0.0.1":
+        return [first]
+    try:
+        return [first, _listen("::1", first.getsockname()[1])]
+    except OSError:  # no IPv6 on this machine, or the port is somebody else's there
+        return [first]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR would share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(128)  # now, so that a second server fails here and not later
+    except BaseException:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _bind_problem(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} is taken, perhaps by another minitrace or a Collector: "
+            "stop that one, or start with --port 0 for a free port"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {port} needs more rights than this user has: start with --port 4318 or another above 1023"
+    return f"cannot listen on {host}: {error.strerror}. Start with --host 127.0.0.1"
+
+
+async def _serve(
+    config: Config, sockets: list[socket.socket], path: Path, on_ready: Callable[[Listening], None]
+) -> None:
+    port = sockets[0].getsockname()[1]
+    listening = Listening(_url(config.host, port), config.token, path, config.db == MEMORY)
+    async with await Store.open(path, durability=config.durability, query_timeout_s=config.query_timeout_s) as store:
+        live = Live()
+        app = create_app(config, store=store, live=live, port=port)
+        server = Server(_uvicorn_config(app), lambda: on_ready(listening), live.close)
+        await server.serve(sockets=sockets)
+
+
+def _uvicorn_config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def _url(host: str, port: int) -> str:
+    name = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104 (a comparison)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
