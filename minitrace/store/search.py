@@ -128,19 +128,18 @@ async def search(
     place = _Place.read(before) if before else None
     chunk_size = FIRST_CHUNK
     try:
-        while True:
+        while result.next is None:
             candidates = await _candidates(reader, wanted, place, chunk_size)
             matched = await _matching(reader, wanted, [row[0] for row in candidates], spans_per_trace)
             for row in candidates:
+                if row[0] in matched and len(result.matches) == limit:
+                    result.next = str(place)  # only now is it known that there is more
+                    break
                 place = _Place(row[2], row[0])
                 result.inspected += 1
                 result.looked_back_to_ns = row[2]
                 if row[0] in matched:
                     result.matches.append(TraceMatch(_summary(row), *matched[row[0]]))
-                    if len(result.matches) == limit:
-                        result.next = str(place)
-                        await _add_services(reader, result)
-                        return result
             if len(candidates) < chunk_size:
                 break
             chunk_size = min(chunk_size * 4, LARGEST_CHUNK)

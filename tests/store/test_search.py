@@ -92,6 +92,12 @@ async def test_pages_follow_each_other_without_gap_or_repeat(store: Store) -> No
     assert seen == [f"t{n:02}" for n in reversed(range(30)) if n % 3]
 
 
+async def test_a_page_that_ends_with_the_last_match_has_no_next(store: Store) -> None:
+    await store.add([span(f"t{n}", trace=f"{n}", start_ms=n) for n in range(4)])
+    pages = [(await store.search(Filter(), limit=limit)).next is None for limit in (3, 4, 5)]
+    assert pages == [False, True, True]
+
+
 async def test_more_candidates_than_one_chunk_are_looked_at(store: Store) -> None:
     await store.add([span("rare", trace="rare", service="rare")])
     await store.add([span("common", trace=f"{n}", start_ms=n + 1) for n in range(700)])
