@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from minitrace.config import MEMORY, Config
 from minitrace.errors import ConfigError
@@ -55,7 +54,7 @@ class Listening:
         return f"{self.url}/?token={quote(self.token, safe='')}" if self.token else self.url
 
 
-class Connection(HttpToolsProtocol):
+class Connection(H11Protocol):
     """uvicorn's connection, which also tells a gRPC client what is wrong.
 
     A gRPC client on an OTLP/HTTP port is the commonest reason why nothing arrives: Python's SDK speaks
@@ -76,13 +75,9 @@ class Connection(HttpToolsProtocol):
                 return
         super().data_received(data)
 
-    def on_headers_complete(self) -> None:
-        """A request's head. In ``GET http://host/path`` that host counts, not the header (RFC 9112, 3.2.2)."""
-        if not self.url.startswith((b"/", b"*")):
-            target = httptools.parse_url(self.url)
-            host = (target.host or b"") + (b":%d" % target.port if target.port else b"")
-            self.headers[:] = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
-        super().on_headers_complete()
+    def _should_upgrade(self) -> bool:
+        """Never: Java's HTTP client offers "Upgrade: h2c" with every request, and goes on without an answer to that."""
+        return False
 
     def _refuse_http2(self) -> None:
         """Say why in HTTP/2: an empty SETTINGS frame, then GOAWAY with HTTP_1_1_REQUIRED and our words.

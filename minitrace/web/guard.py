@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from minitrace.web.headers import joined, preflight, protected, readable_by
-from minitrace.web.hosts import AllowedHosts, read_authority
+from minitrace.web.hosts import AllowedHosts, in_origin_form, read_authority
 from minitrace.web.origins import AllowedOrigins, from_own_page, may_open_page, read_origin
 from minitrace.web.tokens import Tokens, address_without_token
 
@@ -95,7 +95,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            await self._answer(in_origin_form(scope), receive, send)
         else:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 

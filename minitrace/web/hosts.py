@@ -13,6 +13,9 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
+from urllib.parse import unquote
+
+from starlette.types import Scope
 
 from minitrace.errors import ConfigError
 
@@ -73,6 +76,20 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
         return ip_address(text.removeprefix("[").removesuffix("]").partition("%")[0])
     except ValueError:
         return None
+
+
+def in_origin_form(scope: Scope) -> Scope:
+    """The scope of ``GET http://host/path`` as that of ``GET /path`` with that host in place of its Host header.
+
+    In the absolute form the target's host counts, and the header is ignored (RFC 9112, 3.2.2).
+    """
+    target = scope.get("raw_path", b"").decode("latin-1")
+    if not target.lower().startswith(("http://", "https://")):
+        return scope
+    authority, _, path = target.partition("://")[2].partition("/")
+    headers = [(b"host", authority.encode("latin-1"))]
+    headers += [header for header in scope["headers"] if header[0] != b"host"]
+    return {**scope, "path": "/" + unquote(path), "raw_path": b"/" + path.encode("latin-1"), "headers": headers}
 
 
 def _as_host(address: IPv4Address | IPv6Address) -> str:

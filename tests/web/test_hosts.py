@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitrace.errors import ConfigError
-from minitrace.web.hosts import AllowedHosts, Authority, read_authority
+from minitrace.web.hosts import AllowedHosts, Authority, in_origin_form, read_authority
 from tests.web.guarded import TELEMETRY, ask
 
 OURS = [
@@ -188,3 +188,34 @@ def test_guard_knows_an_address_by_the_token_that_is_set() -> None:
 )
 def test_an_authority_is_a_host_and_maybe_a_port(text: str, authority: Authority | None) -> None:
     assert read_authority(text) == authority
+
+
+@pytest.mark.parametrize(
+    ("target", "header", "reached"),
+    [
+        ("http://localhost/healthz", "evil.example", True),
+        ("HTTP://127.0.0.1:4318/healthz", "localhost", True),
+        ("http://localhost", "localhost", True),
+        ("https://[::1]:4318/a%20b?q=1", "localhost", True),
+        ("http://evil.example/healthz", "localhost", False),
+        ("http://localhost@evil.example/", "localhost", False),
+        ("http://evil.example@localhost/", "localhost", False),
+        ("http://localhost.evil.example/", "localhost", False),
+        ("http://[::1/", "localhost", False),
+        ("http:///healthz", "localhost", False),
+    ],
+)
+def test_in_a_target_that_names_a_host_that_one_counts(target: str, header: str, reached: bool) -> None:
+    answer = ask("GET", target, [("Host", header)])
+    assert (answer.reached, answer.status) == (reached, 200 if reached else 421)
+
+
+def test_a_target_that_names_a_host_is_that_path_for_the_app() -> None:
+    scope = {
+        "raw_path": b"http://localhost/a%20b",
+        "path": "http://localhost/a b",
+        "headers": [(b"host", b"x"), (b"a", b"b")],
+    }
+    found = in_origin_form(scope)
+    assert (found["path"], found["raw_path"]) == ("/a b", b"/a%20b")
+    assert found["headers"] == [(b"host", b"localhost"), (b"a", b"b")]
