@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import secrets
 import signal
 import socket
@@ -106,6 +107,12 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was begun, and let the app end too: uvicorn forgets it when told to stop twice."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()
+
     def stop(self) -> None:
         """Finish what was begun, then return from `serve`; told a second time, do not wait for it."""
         self.force_exit = self.should_exit
@@ -131,6 +138,13 @@ class Server(uvicorn.Server):
                 signal.signal(getattr(signal, name), handler)
 
 
+class _WithoutCancelled(logging.Filter):
+    """Drops the traceback of a request that was cut off because the server stops: it is no mistake."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def serve(config: Config, on_ready: Callable[[Listening], None] = lambda listening: None) -> None:
     """Serve until told to stop; `on_ready` is called once, when requests are answered.
 
@@ -138,6 +152,7 @@ def serve(config: Config, on_ready: Callable[[Listening], None] = lambda listeni
         ConfigError: the port is taken, or the address is not ours.
         StoreError: the database file cannot be used.
     """
+    logging.getLogger("uvicorn.error").addFilter(_WithoutCancelled())
     config = with_token(config)
     sockets = bind(config.host, config.port)
     try:

@@ -10,6 +10,15 @@ import pytest
 from minitrace.store.store import Store
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave long runs out, unless ``-m`` speaks of them."""
+    if "soak" in config.option.markexpr:
+        return
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=soak)
+    items[:] = [item for item in items if item not in soak]
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio alone, as the server does."""
