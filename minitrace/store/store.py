@@ -165,9 +165,13 @@ class Store:
         self._queue.put_nowait(None)
         await self._task
         await self._readers.close()  # first: a reader's snapshot would keep the checkpoint from the whole log
-        await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-        await self._writer.close()
-        self._lock.release()
+        try:
+            await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            log.warning("the write-ahead log stays beside %s, and is read again with it: %s", self.path, error)
+        finally:
+            await self._writer.close()  # a connection left open would keep the interpreter alive
+            self._lock.release()
 
     async def _write_all(self) -> None:
         """Until told to stop: take all batches that wait, commit them together, wake those who sent them."""
@@ -221,8 +225,8 @@ class Store:
             counts = [await self._inserter.insert(batch.spans, received_ns) for batch in group]
             await self._writer.execute("COMMIT")
         except BaseException:
-            self._inserter.forget()
             if self._writer.in_transaction:  # SQLITE_FULL has rolled back already
                 await self._writer.execute("ROLLBACK")
+            self._inserter.forget()
             raise
         return counts

@@ -67,9 +67,12 @@ class Chromium:
         return self._type.launch(executable_path=self._path, args=[*ARGUMENTS, *arguments])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Chromium]:
-    """Chromium, or a reason to skip; where MINITRACE_REQUIRE_BROWSER is set, as in .ci/run, a reason to fail."""
+    """Chromium, or a reason to skip; where MINITRACE_REQUIRE_BROWSER is set, as in .ci/run, a reason to fail.
+
+    For this package only: while it lives, playwright's event loop runs in this thread, and no other one can.
+    """
     names = ("chromium", "chromium-browser", "google-chrome")
     path = os.environ.get("MINITRACE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if not path:
@@ -79,7 +82,7 @@ def chromium() -> Iterator[Chromium]:
         yield Chromium(playwright, path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium: Chromium) -> Iterator[Browser]:
     """A browser as anybody has it."""
     browser = chromium.launch()

@@ -172,7 +172,7 @@ def test_the_first_run_notices_the_first_span_by_itself(empty_server: Server, pa
     expect(page.get_by_role("status").first).to_contain_text("Waiting for your first span…")
     empty_server.send([span("GET /cart", trace="cart", service="checkout")])
     link = page.get_by_role("link", name="checkout: GET /cart (1 span)")
-    expect(link).to_be_visible(timeout=2000)
+    expect(link).to_be_visible()
     link.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("GET /cart")
 

@@ -102,11 +102,10 @@ def test_told_to_stop_while_a_page_listens_it_ends_that_stream_well(server: Serv
 
 
 def test_told_twice_it_does_not_wait_for_a_request_that_never_ends(server: Server) -> None:
-    head = (
-        "POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
-    )
+    head = ["POST /v1/traces HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 1000"]
     with socket.create_connection(("localhost", server.port), timeout=10) as connection:
-        connection.sendall(head.encode())
+        connection.sendall("\r\n".join([*head, "Expect: 100-continue", "", ""]).encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # it waits for the body now
         os.kill(server.pid, signal.SIGINT)
         assert server.stop(signal.SIGTERM, timeout_s=3) == 0  # the time for its end would be 4 s
     assert "Traceback" not in server.stderr

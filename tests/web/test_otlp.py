@@ -284,6 +284,28 @@ async def test_a_database_that_cannot_be_written_is_503_and_later_it_works(
     assert await stored(store) == 1
 
 
+@pytest.mark.parametrize("type_", [JSON, PROTOBUF])
+async def test_a_mistake_of_ours_is_500_and_the_next_request_works(
+    client: httpx.AsyncClient, store: Store, type_: str
+) -> None:
+    store._inserter._connection = None  # type: ignore[assignment]
+    broken = await post(client, "/v1/traces", BODIES["/v1/traces", type_], type_)
+    store._inserter._connection = store._writer
+    assert (broken.status_code, broken.headers["content-type"], await stored(store)) == (500, type_, 0)
+    assert "its log says why" in message_of(broken)
+    assert (await post(client, "/v1/traces", BODIES["/v1/traces", type_], type_)).status_code == 200
+    assert await stored(store) == 1
+
+
+async def test_of_four_requests_the_two_that_were_accepted_are_stored(client: httpx.AsyncClient, store: Store) -> None:
+    statuses = []
+    for number, hindrance in enumerate(["", "PRAGMA query_only = ON", "PRAGMA query_only = ON", ""]):
+        await store._writer.execute(hindrance or "PRAGMA query_only = OFF")
+        statuses.append((await post(client, "/v1/traces", encode_export([span(f"batch {number}")]))).status_code)
+    assert statuses == [200, 503, 503, 200]
+    assert sorted(item.name for item in (await store.trace(TRACE)).spans) == ["batch 0", "batch 3"]
+
+
 async def test_fifty_clients_at_once_lose_nothing(client: httpx.AsyncClient, store: Store) -> None:
     bodies = [encode_export([span(f"c{n}-{m}", trace=f"t{n}") for m in range(10)]) for n in range(50)]
     responses = await asyncio.gather(*(post(client, "/v1/traces", body) for body in bodies))
