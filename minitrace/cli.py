@@ -61,7 +61,7 @@ def _parser() -> tuple[ArgumentParser, list[str]]:
     parser.add_argument("--version", action="version", version=f"minitrace {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    text = "take telemetry, store it, show it (this is what happens without a command)"
+    text = "take telemetry, store it, show it; the command that is meant when none is given"
     serve = commands.add_parser("serve", help=text, description=text[0].upper() + text[1:] + ".")
     config.add_arguments(serve)
     serve.add_argument("--demo", action="store_true", help="also send the demo shop's traces to this server")

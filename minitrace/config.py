@@ -37,12 +37,8 @@ class Config:
 
     host: str = _setting("127.0.0.1", "address to listen on; any but loopback needs a token", "ADDRESS")
     port: int = _setting(4318, "port to listen on; 0 picks a free one", "N")
-    db: str = _setting(
-        "",
-        'SQLite file; ":memory:" is a temporary file, removed at exit (default: in your data directory)',
-        "FILE",
-    )
-    token: str = _setting("", "what every request must carry; made up when --host needs one", "TOKEN")
+    db: str = _setting("", 'SQLite file; ":memory:" is a temporary file, removed at exit', "FILE")
+    token: str = _setting("", "what every request must carry, best given as a variable; made up when needed", "TOKEN")
     ingest_token: str = _setting("", "a second token that may only send telemetry", "TOKEN")
     dangerously_no_auth: bool = _setting(False, "serve beyond loopback without a token")
     allow_host: list[str] = _setting([], "a further Host name to answer to; repeatable", "NAME")
@@ -145,7 +141,7 @@ def _from_text(setting: Field[Any], text: str) -> Any:
 
 
 def _default_text(setting: Field[Any]) -> str:
-    default = setting.default
+    default = setting.default if setting.name != "db" else str(Config().path)
     return f" (default: {default})" if isinstance(default, str | int | float) and default else ""
 
 
