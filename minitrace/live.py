@@ -12,7 +12,10 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
+from minitrace import present
+
 NOTES = 20  # how many are kept
+NOTE_CHARACTERS = 400
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,11 @@ class Live:
         return list(reversed(self._notes))
 
     def note(self, text: str, *, warn: bool = False) -> None:
-        """Keep a line for the first-run page; a repeated one is counted. `warn` logs its first time."""
+        """Keep a line for the first-run page; a repeated one is counted. `warn` logs its first time.
+
+        The text may quote a client: control characters are spelt out, and it is cut at `NOTE_CHARACTERS`.
+        """
+        text = present.printable(text).replace("\n", " ")[:NOTE_CHARACTERS]
         known = next((note for note in self._notes if note.text == text), None)
         if known:
             self._notes.remove(known)

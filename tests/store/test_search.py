@@ -109,7 +109,7 @@ async def test_more_candidates_than_one_chunk_are_looked_at(store: Store) -> Non
 
 async def test_past_the_deadline_it_says_what_was_found_and_how_far_it_looked(store: Store) -> None:
     await store.add([span("s", trace=f"{n}", start_ms=n) for n in range(20_000)])
-    store._readers._timeout_s = 0.02
+    store._readers._timeout_s = 0.002
     found = await store.search(Filter(text="absent"), limit=1)
     assert not found.complete
     assert found.inspected < 20_000
