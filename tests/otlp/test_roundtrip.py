@@ -62,7 +62,7 @@ def test_protobuf_and_json_carry_the_same_span(span: Span) -> None:
     assert decode_traces(as_json, is_json=True).spans == [span]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(spans_of(st.just(b"the same trace 1")), min_size=1, max_size=4, unique_by=lambda span: span.span_id))
 def test_the_file_gives_back_the_same_spans(tmp_path_factory: pytest.TempPathFactory, spans: list[Span]) -> None:
     async def stored() -> list[Span]:

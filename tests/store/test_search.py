@@ -156,7 +156,7 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(SPANS, max_size=8), st.lists(FILTERS, min_size=1, max_size=4))
 def test_search_finds_what_looking_at_every_span_finds(
     tmp_path_factory: pytest.TempPathFactory, spans: list[Span], filters: list[Filter]

@@ -301,7 +301,7 @@ def expected(spans: list[Span]) -> dict[bytes, tuple[object, ...]]:
     return made
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spans(), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_summaries_are_right_in_any_order_in_any_batches_and_with_repeats(
     tmp_path_factory: pytest.TempPathFactory, spans: list[Span], random: object, size: int

@@ -349,7 +349,7 @@ async def test_watchers_hear_of_a_trace_after_it_is_committed(
 ALLOWED = {200, 400, 413, 415}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(SIGNALS),
     type_=st.sampled_from([JSON, PROTOBUF]),
