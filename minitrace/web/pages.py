@@ -29,12 +29,14 @@ from minitrace.web import forms, waterfall, welcome
 from minitrace.web.answers import retry_headers, status_of
 from minitrace.web.lookup import FoundId, find_ids
 from minitrace.web.render import THEME_COOKIE, THEMES, go_to, render, target
+from minitrace.web.wanted import while_wanted
 
 MAX_FORM_BYTES = 4096
 YEAR_S = 365 * 86_400
 NO_TRACE_ID = "This is not a trace id. One has up to 32 hex digits, such as 4bf92f3577b34da6a3ce929d0e0e4736."
 
 
+@while_wanted
 async def search_page(request: Request) -> Response:
     """The newest traces that match; straight to the trace where the text holds the id of one."""
     store = _store(request)
@@ -65,6 +67,7 @@ async def search_page(request: Request) -> Response:
     )
 
 
+@while_wanted
 async def trace_page(request: Request) -> Response:
     """A trace as a waterfall; with ``?span=`` that span beside it."""
     trace = await _trace(request)
@@ -81,6 +84,7 @@ async def trace_page(request: Request) -> Response:
     )
 
 
+@while_wanted
 async def span_page(request: Request) -> Response:
     """One span, or all that share the id."""
     trace = await _trace(request)

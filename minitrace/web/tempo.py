@@ -23,6 +23,7 @@ from minitrace.otlp.encode import encode_export, traces_data
 from minitrace.store.search import Filter, SearchResult, TraceMatch
 from minitrace.store.store import Store
 from minitrace.web.answers import plain
+from minitrace.web.wanted import while_wanted
 
 PROTOBUF = "application/protobuf"
 DEFAULT_LIMIT = 20
@@ -46,6 +47,7 @@ async def error(request: Request, error: Exception) -> Response:
     return PlainTextResponse("minitrace failed; its log says why\n", 500)
 
 
+@while_wanted
 async def search(request: Request) -> Response:
     """``GET /api/search``: traces that match, newest first."""
     parameters = request.query_params
@@ -58,6 +60,7 @@ async def search(request: Request) -> Response:
     return JSONResponse(_search_answer(result))
 
 
+@while_wanted
 async def trace(request: Request) -> Response:
     """``GET /api/traces/{id}``: one trace as OTLP protobuf or Tempo's JSON."""
     store: Store = request.app.state.store
