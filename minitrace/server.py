@@ -185,11 +185,12 @@ def with_token(config: Config) -> Config:
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on an address; for 127.0.0.1 also on ::1, which "localhost" may mean.
+    """Sockets that listen on an address; for 127.0.0.1 also on ::1, as "localhost" may mean either.
 
     Raises:
         ConfigError: the port is taken, or the address is not ours; says what to do.
     """
+    host = "127.0.0.1" if host.lower() == "localhost" else host
     try:
         first = _listen(host, port)
     except OSError as error:

@@ -28,8 +28,9 @@ def has_ipv6() -> bool:
     return True
 
 
-def test_by_default_only_this_machine_is_listened_to_also_on_ipv6() -> None:
-    addresses = close(bind("127.0.0.1", 0))
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_by_default_only_this_machine_is_listened_to_also_on_ipv6(host: str) -> None:
+    addresses = close(bind(host, 0))
     port = addresses[0][1]
     assert addresses == [("127.0.0.1", port), *([("::1", port)] if has_ipv6() else [])]
 
