@@ -158,7 +158,8 @@ def _greeting(listening: Listening) -> str:
         "            export OTEL_BSP_SCHEDULE_DELAY=500   # optional: spans come at once, not after 5 s",
     ]
     if listening.token:
-        header = f"Authorization=Bearer%20{quote(listening.token, safe='')}"
+        token = quote(listening.token, safe="") if listening.is_token_new else "TOKEN"
+        header = f"Authorization=Bearer%20{token}"
         lines.append(f'            export OTEL_EXPORTER_OTLP_HEADERS="{header}"')
     return "\n".join([*lines, f"  stored in {listening.path}{kept}", "", "Ctrl-C stops it."])
 

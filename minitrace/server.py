@@ -42,17 +42,21 @@ GRPC_HINT = (
 
 @dataclass(frozen=True)
 class Listening:
-    """A server that is ready: where, with which token, storing where."""
+    """A server that is ready: where, with which token, storing where.
+
+    A token that was made up is shown once, at the start; one that was given stays out of every log.
+    """
 
     url: str
     token: str
     path: Path
-    is_temporary: bool
+    is_temporary: bool = False
+    is_token_new: bool = False
 
     @property
     def ui_url(self) -> str:
-        """The address to open; with the token, which the browser then keeps, if there is one."""
-        return f"{self.url}/?token={quote(self.token, safe='')}" if self.token else self.url
+        """The address to open; with the token, which the browser then keeps, if it was made up."""
+        return f"{self.url}/?token={quote(self.token, safe='')}" if self.is_token_new else self.url
 
 
 class Connection(H11Protocol):
@@ -164,14 +168,18 @@ def serve(config: Config, on_ready: Callable[[Listening], None] = lambda listeni
         StoreError: the database file cannot be used.
     """
     logging.getLogger("uvicorn.error").addFilter(_WithoutCancelled())
-    config = with_token(config)
+    asked, config = config, with_token(config)
     sockets = bind(config.host, config.port)
+    url = _url(config.host, sockets[0].getsockname()[1])
+    is_token_new = config.token != asked.token
     try:
         if config.db != MEMORY:
-            asyncio.run(_serve(config, sockets, config.path, on_ready))
+            ready = Listening(url, config.token, config.path, is_token_new=is_token_new)
+            asyncio.run(_serve(config, sockets, ready, on_ready))
             return
         with tempfile.TemporaryDirectory(prefix="minitrace-") as folder:
-            asyncio.run(_serve(config, sockets, Path(folder) / "minitrace.db", on_ready))
+            ready = Listening(url, config.token, Path(folder) / "minitrace.db", True, is_token_new)
+            asyncio.run(_serve(config, sockets, ready, on_ready))
     finally:
         for open_socket in sockets:
             open_socket.close()
@@ -236,14 +244,14 @@ def _bind_problem(host: str, port: int, error: OSError) -> str:
 
 
 async def _serve(
-    config: Config, sockets: list[socket.socket], path: Path, on_ready: Callable[[Listening], None]
+    config: Config, sockets: list[socket.socket], ready: Listening, on_ready: Callable[[Listening], None]
 ) -> None:
-    port = sockets[0].getsockname()[1]
-    listening = Listening(_url(config.host, port), config.token, path, config.db == MEMORY)
-    async with await Store.open(path, durability=config.durability, query_timeout_s=config.query_timeout_s) as store:
+    async with await Store.open(
+        ready.path, durability=config.durability, query_timeout_s=config.query_timeout_s
+    ) as store:
         live = Live()
-        app = create_app(config, store=store, live=live, port=port)
-        server = Server(_uvicorn_config(app), lambda: on_ready(listening), live.close)
+        app = create_app(config, store=store, live=live, port=sockets[0].getsockname()[1])
+        server = Server(_uvicorn_config(app), lambda: on_ready(ready), live.close)
         await server.serve(sockets=sockets)
 
 

@@ -155,6 +155,11 @@ class Server(Program):
         self._greeting = self.read_until("Ctrl-C stops it.")
 
     @property
+    def greeting(self) -> str:
+        """All that it said when it was ready."""
+        return "\n".join(self._greeting)
+
+    @property
     def url(self) -> str:
         """The address that SDKs send to."""
         return self._greeted("export OTEL_EXPORTER_OTLP_ENDPOINT=")

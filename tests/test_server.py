@@ -63,7 +63,7 @@ def test_beyond_loopback_a_token_is_made_up_unless_given_or_forbidden() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "url"), [("", "http://localhost:1"), ("a/b c", "http://localhost:1/?token=a%2Fb%20c")]
+    ("is_new", "url"), [(False, "http://localhost:1"), (True, "http://localhost:1/?token=a%2Fb%20c")]
 )
-def test_the_address_to_open_carries_the_token(token: str, url: str) -> None:
-    assert Listening("http://localhost:1", token, Path("x"), False).ui_url == url
+def test_the_address_to_open_carries_a_token_that_was_made_up(is_new: bool, url: str) -> None:
+    assert Listening("http://localhost:1", "a/b c", Path("x"), is_token_new=is_new).ui_url == url

@@ -124,7 +124,10 @@ def test_the_token_is_in_no_log_no_file_and_no_page(open_server: Server) -> None
     assert token.encode() not in open_server.path.read_bytes()
 
 
-def test_a_token_may_also_be_given_for_this_machine_alone(tmp_path: Path) -> None:
-    with Server(tmp_path / "a.db", env={"MINITRACE_TOKEN": "given"}) as running:
+def test_a_token_may_also_be_given_for_this_machine_alone_and_is_not_printed(tmp_path: Path) -> None:
+    with Server(
+        tmp_path / "a.db", "--demo", "--backfill", "1", "--count", "0", env={"MINITRACE_TOKEN": "t0p-s3cret"}
+    ) as running:
+        assert "t0p-s3cret" not in running.greeting
         assert httpx.get(running.url + "/healthz").status_code == 401
-        assert httpx.get(running.url + "/healthz", headers={"authorization": "Bearer given"}).status_code == 200
+        assert httpx.get(running.url + "/healthz", headers={"authorization": "Bearer t0p-s3cret"}).status_code == 200
