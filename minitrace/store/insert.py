@@ -82,6 +82,8 @@ _TRACE_SERVICES = """
     SET span_count = span_count + excluded.span_count, error_count = error_count + excluded.error_count
 """
 
+MAX_REMEMBERED = 4096  # of each; every process of a service is a resource of its own, of about a kilobyte
+
 Row = tuple[Any, ...]
 
 
@@ -123,6 +125,7 @@ class Inserter:
             values.dump_entities(resource.entities),
         )
         if content not in self._resources:
+            self._make_room(self._resources)
             await self._connection.execute("INSERT OR IGNORE INTO services (name) VALUES (?)", (resource.service,))
             service = await self._number("SELECT id FROM services WHERE name = ?", resource.service)
             columns = "attributes, dropped_attributes, schema_url, entities"
@@ -138,9 +141,14 @@ class Inserter:
             scope.schema_url,
         )
         if content not in self._scopes:
+            self._make_room(self._scopes)
             columns = "name, version, attributes, dropped_attributes, schema_url"
             self._scopes[content] = await self._intern("scopes", columns, content)
         return self._scopes[content]
+
+    def _make_room(self, remembered: dict[Row, int]) -> None:
+        if len(remembered) >= MAX_REMEMBERED:
+            remembered.clear()  # the next use of each costs two statements more
 
     async def _intern(self, table: str, columns: str, content: Row, extra: tuple[str, int] | None = None) -> int:
         """The id of the row with this content, added if there is none."""
