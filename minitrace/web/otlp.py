@@ -71,12 +71,12 @@ class Receiver:
         except MinitraceError as error:
             status = status_of(error)
             request.app.state.live.note(f"POST {request.url.path} {status}: {error}", warn=status != 503)
-            return refuse(media_type or JSON, status, str(error))
+            return _refuse(media_type or JSON, status, str(error))
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("POST %s failed", request.url.path)
-            return refuse(media_type or JSON, 500, "minitrace failed to take this request; its log says why")
+            return _refuse(media_type or JSON, 500, "minitrace failed to take this request; its log says why")
 
 
 async def _export_traces(request: Request, content: bytes, is_json: bool) -> Any:
@@ -140,7 +140,7 @@ def _accept(media_type: str, message: Any) -> Response:
     return Response(json.dumps(otlp_json.dump(message)), media_type=JSON)
 
 
-def refuse(media_type: str, status: int, text: str) -> Response:
+def _refuse(media_type: str, status: int, text: str) -> Response:
     """An error as a ``google.rpc.Status`` in the request's encoding."""
     message = messages.Status(code=_CODES.get(status, 2), message=text)
     response = _accept(media_type, message)

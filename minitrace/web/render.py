@@ -92,5 +92,6 @@ async def _frame(request: Request) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "auto",
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "stats": stats,
+        "counted": state.live.counted,
         "database": "a temporary file" if state.config.db == MEMORY else str(state.store.path),
     }

@@ -317,6 +317,7 @@ async def test_logs_and_metrics_are_counted_and_said_to_be_not_stored(client: ht
     for path in ("/v1/logs", "/v1/metrics", "/v1/metrics"):
         await post(client, path, BODIES[path, PROTOBUF])
     assert live.counted == {"log record": 1, "data point": 2}
+    assert "1 log record, 2 data points counted" in (await client.get("/search")).text
     assert [note.text for note in live.notes] == [
         "POST /v1/metrics 200: data points are accepted and counted, not stored",
         "POST /v1/logs 200: log records are accepted and counted, not stored",
