@@ -65,14 +65,12 @@ def size(size_bytes: int) -> str:
 
 def time(time_ns: int, *, utc: bool = False) -> str:
     """A moment to the millisecond, in this machine's time zone: ``2026-11-22 13:03:11.042``."""
-    moment = _moment(time_ns, utc=utc)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{time_ns // 1_000_000 % 1000:03d}" if moment else "no time"
+    return _to_the_millisecond(time_ns, "%Y-%m-%d %H:%M:%S", utc=utc)
 
 
 def clock(time_ns: int) -> str:
     """A moment's time of day, in this machine's time zone: ``13:03:11.042``."""
-    moment = _moment(time_ns)
-    return moment.strftime("%H:%M:%S.") + f"{time_ns // 1_000_000 % 1000:03d}" if moment else "no time"
+    return _to_the_millisecond(time_ns, "%H:%M:%S")
 
 
 def moment(time_ns: int, now_ns: int) -> str:
@@ -117,6 +115,11 @@ def age(time_ns: int, now_ns: int) -> str:
         if seconds < limit:
             return f"{seconds // size_s}{THIN_SPACE}{unit} ago"
     return f"{integer(seconds // 86_400)} d ago"
+
+
+def _to_the_millisecond(time_ns: int, pattern: str, *, utc: bool = False) -> str:
+    moment = _moment(time_ns, utc=utc)
+    return f"{moment.strftime(pattern)}.{time_ns // 1_000_000 % 1000:03d}" if moment else "no time"
 
 
 def _moment(time_ns: int, *, utc: bool = False) -> datetime | None:

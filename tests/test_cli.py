@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minitrace import __version__, cli, errors
+from minitrace import __version__, cli
 
 
 def run(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -93,7 +93,3 @@ def test_a_demo_without_a_server_says_how_to_start_one(capsys: pytest.CaptureFix
     code, _, err = run("demo", "--endpoint", f"http://127.0.0.1:{port}", capsys=capsys)
     assert code == 2
     assert f"no minitrace answers at http://127.0.0.1:{port}" in err
-
-
-def test_every_error_has_an_exit_code_that_the_docstring_tells() -> None:
-    assert {errors.StoreError: 3, errors.StoreLocked: 4, errors.SchemaError: 6} == cli.EXIT_CODES

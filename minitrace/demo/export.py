@@ -167,7 +167,7 @@ class _Exporter:
         try:
             return self._exchange(body)
         except ConnectionError:
-            # A server may close a connection that was idle; uvicorn does after 5 s.
+            # A server may close a connection that was idle.
             if not was_open:
                 raise
             return self._exchange(body)

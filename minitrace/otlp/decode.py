@@ -6,7 +6,7 @@ as OTLP's partial success, and the other 511 of its batch are stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,11 +178,10 @@ def _scope(scope_spans: Any) -> Scope:
     )
 
 
-def _attributes(key_values: Iterable[Any], depth: int = 0) -> Attributes:
+def _attributes(key_values: Sequence[Any], depth: int = 0) -> Attributes:
     """Key to value; of a key that comes twice the last one counts."""
-    if len(key_values) > MAX_ATTRIBUTES:  # type: ignore[arg-type]
-        key_values = key_values[:MAX_ATTRIBUTES]  # type: ignore[index]
-    return {key_value.key: _value(key_value.value, depth) for key_value in key_values}
+    kept = key_values if len(key_values) <= MAX_ATTRIBUTES else key_values[:MAX_ATTRIBUTES]
+    return {key_value.key: _value(key_value.value, depth) for key_value in kept}
 
 
 def _value(message: Any, depth: int) -> Value:

@@ -19,6 +19,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_PLAIN = ("", "identity", "none")
 _RAW_DEFLATE = -zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
 _GZIP = zlib.MAX_WBITS | 16
@@ -50,23 +51,19 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
         DecodeError: the encoding is unknown, or the bytes are not in it, or are cut off.
         TooLarge: it unpacks to more than `limit` bytes.
     """
-    if encoding in ("", "identity", "none"):
-        return body
-    opened = _OPENERS.get(encoding)
-    if opened is None:
-        raise DecodeError(f"unsupported Content-Encoding {encoding[:40]!r}: use gzip, deflate, zstd or none")
-    if not body:
+    check_encoding(encoding)
+    if encoding in _PLAIN:
         return body
     try:
-        return _unpack(body, opened, encoding, limit)
+        return _unpack(body, _OPENERS[encoding], encoding, limit)
     except (zlib.error, zstd.ZstdError, EOFError) as error:
         raise DecodeError(f"the body is not {encoding}, although Content-Encoding says so: {error}") from None
 
 
 def check_encoding(encoding: str) -> None:
     """Raise DecodeError for a Content-Encoding that `decompress` does not know, before the body is read."""
-    if encoding not in ("", "identity", "none"):
-        decompress(b"", encoding, 0)
+    if encoding not in _PLAIN and encoding not in _OPENERS:
+        raise DecodeError(f"unsupported Content-Encoding {encoding[:40]!r}: use gzip, deflate, zstd or none")
 
 
 class _Decompressor(Protocol):

@@ -61,6 +61,14 @@ _KEYED_SPAN = re.compile(
 _BARE = re.compile(rf"{_START}(?:{_UUID}|[0-9a-f]{{32}}|[0-9a-f]{{16}}){_END}", re.IGNORECASE)
 
 
+def read_id(text: str, digits: int) -> bytes | None:
+    """The id written in up to so many hex digits; None for anything else, and for all zeros, which is no id."""
+    if not 1 <= len(text) <= digits or set(text.lower()) - set("0123456789abcdef"):
+        return None
+    found = bytes.fromhex(text.zfill(digits))
+    return found if any(found) else None
+
+
 def find_ids(text: str) -> list[FoundId]:
     """The trace ids in a text, in order of how plainly they are named; none twice."""
     text = text[:MAX_TEXT]
@@ -68,8 +76,8 @@ def find_ids(text: str) -> list[FoundId]:
     for search in (_whole, _keyed, _bare):
         pairs, text = search(text)
         for trace, span in pairs:
-            if trace_id := _id(trace, 32):
-                found.setdefault((trace_id, _id(span, 16)))
+            if trace_id := read_id(trace.replace("-", ""), 32):
+                found.setdefault((trace_id, read_id(span, 16)))
     exact = len(found) == 1 and not re.search(r"\w", text)
     return [FoundId(trace_id, span_id, exact) for trace_id, span_id in list(found)[:MAX_FOUND]]
 
@@ -111,12 +119,6 @@ def _bare(text: str) -> tuple[Pairs, str]:
         else:
             pairs.append((digits, ""))
     return pairs, _BARE.sub(_blank, text)
-
-
-def _id(digits: str, length: int) -> bytes | None:
-    """The id these digits mean; None for none, and for all zeros, which the standards call invalid."""
-    padded = digits.replace("-", "").zfill(length)
-    return bytes.fromhex(padded) if padded.strip("0") else None
 
 
 def _blank(match: re.Match[str]) -> str:

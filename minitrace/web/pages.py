@@ -25,9 +25,9 @@ from starlette.routing import Route
 from minitrace.errors import MinitraceError, QueryTimeout
 from minitrace.model import Span, Trace
 from minitrace.store.store import Store
-from minitrace.web import forms, waterfall, welcome
+from minitrace.web import body, forms, waterfall, welcome
 from minitrace.web.answers import retry_headers, status_of
-from minitrace.web.lookup import FoundId, find_ids
+from minitrace.web.lookup import FoundId, find_ids, read_id
 from minitrace.web.render import THEME_COOKIE, THEMES, go_to, render, target
 from minitrace.web.wanted import while_wanted
 
@@ -71,7 +71,7 @@ async def search_page(request: Request) -> Response:
 async def trace_page(request: Request) -> Response:
     """A trace as a waterfall; with ``?span=`` that span beside it."""
     trace = await _trace(request)
-    span_id = _hex_id(request.query_params.get("span", ""), 16)
+    span_id = read_id(request.query_params.get("span", ""), 16)
     page = _page_number(request.query_params.get("page", ""))
     return await render(
         request,
@@ -88,7 +88,7 @@ async def trace_page(request: Request) -> Response:
 async def span_page(request: Request) -> Response:
     """One span, or all that share the id."""
     trace = await _trace(request)
-    span_id = _hex_id(request.path_params["span_id"], 16)
+    span_id = read_id(request.path_params["span_id"], 16)
     context = await _span_context(request, trace, span_id)
     if not context["spans"]:
         raise HTTPException(404, f"This trace has no span {request.path_params['span_id']}.")
@@ -97,12 +97,7 @@ async def span_page(request: Request) -> Response:
 
 async def set_theme(request: Request) -> Response:
     """Keep the theme in a cookie, and go back to where the form was."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise HTTPException(413)
-    fields = parse_qs(body.decode("latin-1"))
+    fields = parse_qs((await body.read(request, MAX_FORM_BYTES)).decode("latin-1"))
     theme, back = (fields.get(name, [""])[0] for name in ("theme", "next"))
     if theme not in THEMES:
         raise HTTPException(400, f"A theme is one of {', '.join(THEMES)}.")
@@ -128,7 +123,7 @@ def _store(request: Request) -> Store:
 
 
 async def _trace(request: Request) -> Trace:
-    trace_id = _hex_id(request.path_params["trace_id"], 32)
+    trace_id = read_id(request.path_params["trace_id"], 32)
     if trace_id is None:
         raise HTTPException(404, NO_TRACE_ID)
     return await _store(request).trace(trace_id)
@@ -166,14 +161,6 @@ async def _operations(store: Store, service: str | None) -> list[str]:
 async def _slots(store: Store) -> dict[str, int]:
     """The colour of each service: its place in the order in which they first appeared."""
     return {name: slot for slot, name in enumerate(await store.services())}
-
-
-def _hex_id(text: str, digits: int) -> bytes | None:
-    """The id written in up to so many hex digits; None for anything else, and for all zeros."""
-    if not 1 <= len(text) <= digits or set(text.lower()) - set("0123456789abcdef"):
-        return None
-    found = bytes.fromhex(text.zfill(digits))
-    return found if any(found) else None
 
 
 def _page_number(text: str) -> int | None:

@@ -23,6 +23,7 @@ from minitrace.otlp.encode import encode_export, traces_data
 from minitrace.store.search import Filter, SearchResult, TraceMatch
 from minitrace.store.store import Store
 from minitrace.web.answers import plain
+from minitrace.web.lookup import read_id
 from minitrace.web.wanted import while_wanted
 
 PROTOBUF = "application/protobuf"
@@ -92,9 +93,10 @@ routes = [
 
 
 def _trace_id(text: str) -> bytes:
-    if not re.fullmatch(r"[0-9a-fA-F]{1,32}", text):
-        raise DecodeError(f"{text[:40]!r} is not a trace id: 1 to 32 hex digits")
-    return bytes.fromhex(text.zfill(32))
+    trace_id = read_id(text, 32)
+    if trace_id is None:
+        raise DecodeError(f"{text[:40]!r} is not a trace id: 1 to 32 hex digits, not all zero")
+    return trace_id
 
 
 def _search_answer(result: SearchResult) -> dict[str, Any]:

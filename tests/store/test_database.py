@@ -7,26 +7,41 @@ import asyncio
 import pytest
 
 from minitrace.errors import QueryTimeout
+from minitrace.store.database import Reader
 from minitrace.store.store import Store
 
-ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT begun() UNION ALL SELECT 1 FROM n) SELECT count(*) FROM n"
+
+
+async def begins_endless(reader: Reader) -> asyncio.Event:
+    """Let `ENDLESS` be asked of a reader; set when its thread works on it."""
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def begun() -> int:
+        loop.call_soon_threadsafe(event.set)
+        return 1
+
+    await reader._connection.create_function("begun", 0, begun)
+    return event
 
 
 async def test_a_query_past_its_deadline_ends_and_the_reader_goes_on(store: Store) -> None:
     store._readers._timeout_s = 0.05
     async with store._readers.reader() as reader:
+        await begins_endless(reader)
         with pytest.raises(QueryTimeout, match="took too long"):
             await reader.rows(ENDLESS)
     async with store._readers.reader() as reader:
         assert await reader.rows("SELECT 1") == [(1,)]
 
 
-@pytest.mark.parametrize("turns", [0, 0.01])  # before its thread begins, and after
-async def test_a_query_that_is_cancelled_stops_working(store: Store, turns: float) -> None:
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_query_that_is_cancelled_stops_working(store: Store, has_begun: bool) -> None:
     async with store._readers.reader() as reader:
         reader.deadline = float("inf")
+        begun = await begins_endless(reader)
         asked = asyncio.ensure_future(reader.rows(ENDLESS))
-        await asyncio.sleep(turns)
+        await (begun.wait() if has_begun else asyncio.sleep(0))
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(asked, 10)

@@ -27,6 +27,21 @@ def request_of_client(stays: bool) -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "headers": []}, receive)
 
 
+class Endless:
+    """A handler that works until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.begun, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, request: Request) -> Response:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+        raise AssertionError
+
+
 async def test_a_client_that_waits_gets_the_answer() -> None:
     async def handler(request: Request) -> Response:
         return PlainTextResponse("found")
@@ -35,18 +50,10 @@ async def test_a_client_that_waits_gets_the_answer() -> None:
 
 
 async def test_a_client_that_went_away_ends_the_work() -> None:
-    ended: list[bool] = []
-
-    async def handler(request: Request) -> Response:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(True)
-        raise AssertionError
-
+    handler = Endless()
     response = await while_wanted(handler)(request_of_client(stays=False))
-    await asyncio.sleep(0)
-    assert (response.status_code, ended) == (499, [True])
+    assert response.status_code == 499
+    await asyncio.wait_for(handler.ended.wait(), 10)
 
 
 @pytest.mark.parametrize("stays", [True, False])
@@ -59,20 +66,10 @@ async def test_an_error_of_the_handler_is_its_own(stays: bool) -> None:
 
 
 async def test_a_server_that_stops_ends_the_work_too() -> None:
-    ended: list[bool] = []
-
-    async def handler(request: Request) -> Response:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(True)
-        raise AssertionError
-
+    handler = Endless()
     asked = asyncio.ensure_future(while_wanted(handler)(request_of_client(stays=True)))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await handler.begun.wait()
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    await asyncio.sleep(0)
-    assert ended == [True]
+    await asyncio.wait_for(handler.ended.wait(), 10)
