@@ -10,18 +10,25 @@ from __future__ import annotations
 import ipaddress
 import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_path
 
-from minitrace.errors import ConfigError
+from minitrace.durations import parse_duration
+from minitrace.errors import ConfigError, DecodeError
+from minitrace.sizes import parse_size
 
 PREFIX = "MINITRACE_"
 MEMORY = ":memory:"
 MIB = 1024 * 1024
+NO_LIMIT = ("", "0", "none")
+# Room is made by a sixteenth of a limit: below these, by less than a batch at a time.
+LEAST_SIZE_BYTES = 8_000_000
+LEAST_SPANS = 1_000
+LEAST_AGE_NS = 60_000_000_000  # what is too old is looked for once a minute
 
 
 def _setting(default: Any, help: str, metavar: str = "", choices: tuple[str, ...] = ()) -> Any:
@@ -54,6 +61,11 @@ class Config:
     )
     max_body_bytes: int = _setting(64 * MIB, "largest request body, before and after decompression", "N")
     query_timeout_s: float = _setting(5.0, "how long one query may take", "SECONDS")
+    max_size: str = _setting(
+        "2GB", "how large the file may grow before the oldest spans are removed, such as 500MB; 0 for no limit", "SIZE"
+    )
+    max_age: str = _setting("", "remove spans that came longer ago than this, such as 7d or 12h", "DURATION")
+    max_spans: int = _setting(0, "how many spans are kept before the oldest are removed; 0 for no limit", "N")
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -66,11 +78,27 @@ class Config:
             raise ConfigError("query-timeout-s must be above 0")
         if self.ingest_token and not self.token and (self.is_local or self.dangerously_no_auth):
             raise ConfigError("an ingest token alone protects nothing: set --token too")
+        if (self.max_size_bytes or LEAST_SIZE_BYTES) < LEAST_SIZE_BYTES:
+            raise ConfigError(f"max-size {self.max_size} is too small: use 8MB or more, or 0 for no limit")
+        if (self.max_age_ns or LEAST_AGE_NS) < LEAST_AGE_NS:
+            raise ConfigError(f"max-age {self.max_age} is too short: use 1m or more, or 0 for no limit")
+        if self.max_spans and self.max_spans < LEAST_SPANS:
+            raise ConfigError(f"max-spans {self.max_spans} is too few: use {LEAST_SPANS} or more, or 0 for no limit")
 
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
         return is_loopback(self.host)
+
+    @property
+    def max_size_bytes(self) -> int | None:
+        """How large the file may grow; None for no limit."""
+        return _limit(self.max_size, parse_size, "max-size {} is not a size: use 500MB, 2GB or 1.5GiB")
+
+    @property
+    def max_age_ns(self) -> int | None:
+        """How long spans are kept; None for no limit."""
+        return _limit(self.max_age, parse_duration, "max-age {} is not a duration: use 7d, 12h or 30m")
 
     @property
     def path(self) -> Path:
@@ -130,6 +158,15 @@ def read(arguments: Namespace, environ: Mapping[str, str] = os.environ) -> Confi
 def variable(name: str) -> str:
     """The environment variable of a setting: ``MINITRACE_PORT`` for ``port``."""
     return PREFIX + name.upper()
+
+
+def _limit(text: str, parse: Callable[[str], int], problem: str) -> int | None:
+    if text.strip().lower() in NO_LIMIT:
+        return None
+    try:
+        return parse(text) or None
+    except DecodeError:
+        raise ConfigError(f"{problem.format(repr(text))}, or 0 for no limit") from None
 
 
 def _from_text(setting: Field[Any], text: str) -> Any:

@@ -17,7 +17,8 @@ _UNITS_NS = {
     "h": 3_600_000_000_000,
     "d": 86_400_000_000_000,
 }
-_PART = re.compile(r"\s*(\d*)(?:\.(\d*))?\s*(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
+# Python refuses to read a number of more than 4300 digits, with another error than ours.
+_PART = re.compile(r"\s*(\d{0,100})(?:\.(\d{0,100}))?\s*(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
 MAX_DURATION_NS = 2**63 - 1
 
 

@@ -11,6 +11,7 @@ MinitraceError
 ├── StoreBusy        the writer cannot take it now; try again                503, Retry-After: 1
 └── StoreError       the file cannot be used                                exit 3
     ├── SchemaError  the file is newer than this minitrace, or not ours      exit 6
+    ├── StoreDamaged the file is damaged, or no database at all              exit 5
     └── StoreLocked  another minitrace has the file open                     exit 4
 ```
 
@@ -57,6 +58,10 @@ class StoreError(MinitraceError):
 
 class SchemaError(StoreError):
     """The file is newer than this minitrace, or not one of ours."""
+
+
+class StoreDamaged(StoreError):
+    """The file is damaged, or no database at all."""
 
 
 class StoreLocked(StoreError):

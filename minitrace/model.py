@@ -184,12 +184,17 @@ class Trace:
     the top too. Where parents form a cycle, the cycle is cut at its earliest span. Of several spans
     with one id the earliest is the parent of that id's children.
 
-    Siblings are in order of start, then as stored.
+    Siblings are in order of start, then as stored. `removed_count` spans were taken away to make room,
+    which spares traces that are pinned.
     """
 
-    def __init__(self, trace_id: bytes, spans: Sequence[Span]) -> None:
+    def __init__(
+        self, trace_id: bytes, spans: Sequence[Span], *, removed_count: int = 0, is_pinned: bool = False
+    ) -> None:
         self.trace_id = trace_id
         self.spans = list(spans)
+        self.removed_count = removed_count
+        self.is_pinned = is_pinned
         self.tops = _forest(self.spans)
 
     def rows(self) -> Iterator[Node]:

@@ -54,12 +54,33 @@ def test_switches_are_read_from_words(text: str, value: bool) -> None:
         ({"MINITRACE_DURABILITY": "perfect"}, "durability 'perfect' is unknown: use normal or full"),
         ({"MINITRACE_MAX_BODY_BYTES": "-1"}, "must be above 0"),
         ({"MINITRACE_INGEST_TOKEN": "x"}, "an ingest token alone protects nothing"),
+        ({"MINITRACE_MAX_SIZE": "big"}, "max-size 'big' is not a size: use 500MB, 2GB or 1.5GiB, or 0 for no limit"),
+        ({"MINITRACE_MAX_SIZE": "2"}, "max-size '2' is not a size"),
+        ({"MINITRACE_MAX_SIZE": "7.9MB"}, "max-size 7.9MB is too small: use 8MB or more, or 0 for no limit"),
+        ({"MINITRACE_MAX_AGE": "a week"}, "max-age 'a week' is not a duration: use 7d, 12h or 30m, or 0 for no limit"),
+        ({"MINITRACE_MAX_AGE": "59s"}, "max-age 59s is too short: use 1m or more, or 0 for no limit"),
+        ({"MINITRACE_MAX_SPANS": "-1"}, "max-spans -1 is too few: use 1000 or more, or 0 for no limit"),
+        ({"MINITRACE_MAX_SPANS": "many"}, "MINITRACE_MAX_SPANS='many' is not a whole number"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(environ: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigError) as error:
         read(**environ)
     assert said in str(error.value)
+
+
+def test_two_gigabytes_are_kept_unless_told_otherwise() -> None:
+    settings = read()
+    assert (settings.max_size_bytes, settings.max_age_ns, settings.max_spans) == (2_000_000_000, None, 0)
+    settings = read("--max-size", "1.5GiB", "--max-age", "7d", "--max-spans", "1000")
+    assert (settings.max_size_bytes, settings.max_age_ns) == (1_610_612_736, 7 * 86_400_000_000_000)
+    assert settings.max_spans == 1000
+
+
+@pytest.mark.parametrize("text", ["0", "none", "None", "0GB", ""])
+def test_a_limit_can_be_switched_off(text: str) -> None:
+    assert read("--max-size", text).max_size_bytes is None
+    assert read("--max-age", text.replace("GB", "d")).max_age_ns is None
 
 
 def test_every_setting_has_a_flag_a_variable_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from minitrace.config import Config
 from minitrace.errors import ConfigError
-from minitrace.server import Listening, bind, with_token
+from minitrace.server import Listening, bind, serve, with_token
+from minitrace.web.app import open_store
+from tests.samples import span
 
 
 def close(sockets: list[socket.socket]) -> list[tuple[str, int]]:
@@ -67,3 +71,23 @@ def test_beyond_loopback_a_token_is_made_up_unless_given_or_forbidden() -> None:
 )
 def test_the_address_to_open_carries_a_token_that_was_made_up(is_new: bool, url: str) -> None:
     assert Listening("http://localhost:1", "a/b c", Path("x"), is_token_new=is_new).ui_url == url
+
+
+async def test_the_limits_of_the_settings_are_those_of_the_store(tmp_path: Path) -> None:
+    async with await open_store(Config(max_spans=1000), tmp_path / "small.db") as store:
+        for batch in range(12):
+            await store.add([span(f"op {batch} {n}") for n in range(100)])
+        await store.keep_within_limits()
+        assert 900 < (await store.stats()).span_count <= 1000
+
+
+def test_threads_take_turns_quickly_while_the_server_runs_and_as_before_after_it() -> None:
+    before, seen = sys.getswitchinterval(), []
+
+    def stop(_: Listening) -> None:
+        seen.append(sys.getswitchinterval())
+        signal.raise_signal(signal.SIGTERM)
+
+    serve(Config(port=0, db=":memory:"), stop)
+    assert seen == [pytest.approx(1e-4)]
+    assert sys.getswitchinterval() == before

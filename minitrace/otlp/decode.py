@@ -1,13 +1,19 @@
 """OTLP export requests, protobuf or JSON, to spans.
 
-What cannot be kept is counted, never silently lost: a span with an unusable id is rejected by itself,
-as OTLP's partial success, and the other 511 of its batch are stored.
+`decode_traces` opens a request as far as the spans' own fields; attributes, events and links stay encoded in
+an `Export`. The store takes them like that, as it has seen nine of ten attributes before; `Export.spans` decodes
+them all.
+
+What cannot be kept is counted, never silently lost: a span with an unusable id or a broken string is rejected by
+itself, as OTLP's partial success, and the other 511 of its batch are stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from google.protobuf.message import DecodeError as ProtobufError
@@ -25,43 +31,84 @@ _ZERO_TRACE = bytes(16)
 _ZERO_SPAN = bytes(8)
 
 
-@dataclass(slots=True)
-class Export:
-    """What one request held: `spans` to store, and how many were not usable, with the first reason."""
+@dataclass(frozen=True, slots=True)
+class RawSpans:
+    """Spans of one resource and scope, both still encoded.
 
-    spans: list[Span] = field(default_factory=list)
+    Each span is a RawSpan and the CRC-32 of all of it, resource and scope included.
+    """
+
+    resource: bytes
+    resource_schema_url: str
+    scope: bytes
+    scope_schema_url: str
+    spans: list[tuple[Any, int]]
+
+
+@dataclass
+class Export:
+    """What a request of `size_bytes` held, and how many of its spans were not usable, with the first reason."""
+
+    size_bytes: int = 0
+    groups: list[RawSpans] = field(default_factory=list)
     rejected: int = 0
     reason: str = ""
 
-    def reject(self, reason: str) -> None:
-        """Count one span as rejected."""
-        self.rejected += 1
+    def reject(self, reason: str, count: int = 1) -> None:
+        """Count spans as rejected."""
+        self.rejected += count
         self.reason = self.reason or reason
+
+    def reject_broken(self, name: str, error: Exception) -> None:
+        """Count a span whose attributes, events or links cannot be decoded."""
+        self.reject(f"span {_clipped(name)}: {error}")
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """All of it decoded; those of one resource share it."""
+        return list(self._decoded())
+
+    def _decoded(self) -> Iterator[Span]:
+        for group in self.groups:
+            try:
+                resource = read_resource(group.resource, group.resource_schema_url)
+                scope = read_scope(group.scope, group.scope_schema_url)
+            except ProtobufError as error:
+                self.reject(f"resource or scope: {error}", len(group.spans))
+                continue
+            for message, _ in group.spans:
+                try:
+                    yield _span(message, resource, scope)
+                except ProtobufError as error:
+                    self.reject_broken(message.name, error)
 
 
 def decode_traces(body: bytes, *, is_json: bool) -> Export:
-    """The spans of an ExportTraceServiceRequest.
+    """An ExportTraceServiceRequest.
 
     Raises:
         DecodeError: the body is not such a request.
         TooLarge: it has more than `MAX_SPANS` spans.
     """
-    request = _parse(messages.ExportTraceServiceRequest, body, is_json)
+    if is_json:
+        body = _parse(messages.ExportTraceServiceRequest, body, is_json).SerializeToString()
+    try:
+        request = messages.RawTracesData.FromString(body)
+    except ProtobufError as error:
+        raise DecodeError(f"the body is not a protobuf ExportTraceServiceRequest: {error}") from None
     total = sum(len(scope_spans.spans) for group in request.resource_spans for scope_spans in group.scope_spans)
     if total > MAX_SPANS:
         raise TooLarge(f"{total} spans in one request; the limit is {MAX_SPANS}: send smaller batches")
-    export = Export()
+    export = Export(len(body))
     position = 0
     for group in request.resource_spans:
-        resource = _resource(group)
         for scope_spans in group.scope_spans:
-            scope = _scope(scope_spans)
-            for message in scope_spans.spans:
-                if problem := _id_problem(message):
-                    export.reject(f"span {position} ({_clipped(message.name)}): {problem}")
-                else:
-                    export.spans.append(_span(message, resource, scope))
-                position += 1
+            origin = zlib.crc32(scope_spans.scope, zlib.crc32(group.resource))
+            spans = _usable(scope_spans.spans, origin, position, export)
+            export.groups.append(
+                RawSpans(group.resource, group.schema_url, scope_spans.scope, scope_spans.schema_url, spans)
+            )
+            position += len(scope_spans.spans)
     return export
 
 
@@ -91,6 +138,24 @@ def _parse(message_class: Callable[[], Any], body: bytes, is_json: bool) -> Any:
     return message
 
 
+def _usable(raw_spans: Sequence[bytes], origin: int, position: int, export: Export) -> list[tuple[Any, int]]:
+    """The spans that can be parsed and have ids; the others are rejected in the export."""
+    usable = []
+    parse, checksum = messages.RawSpan.FromString, zlib.crc32
+    for raw in raw_spans:
+        try:
+            message = parse(raw)
+        except ProtobufError as error:
+            export.reject(f"span {position}: {error}")
+        else:
+            if problem := _id_problem(message):
+                export.reject(f"span {position} ({_clipped(message.name)}): {problem}")
+            else:
+                usable.append((message, checksum(raw, origin)))
+        position += 1
+    return usable
+
+
 def _id_problem(message: Any) -> str:
     """Why a span cannot be stored under its ids; "" if it can. The rule is W3C's: right length, not zero."""
     trace_id, span_id = message.trace_id, message.span_id
@@ -104,41 +169,61 @@ def _id_problem(message: Any) -> str:
 
 
 def _span(message: Any, resource: Resource, scope: Scope) -> Span:
-    attributes = message.attributes
-    parent_id = message.parent_span_id
-    links = [link for link in message.links if _is_link(link)]
     return Span(
         trace_id=message.trace_id,
         span_id=message.span_id,
-        parent_id=b"" if parent_id == _ZERO_SPAN else parent_id,
-        trace_state=message.trace_state,
-        flags=message.flags,
+        parent_id=read_parent(message) or b"",
         name=message.name,
         kind=message.kind,
         start_ns=message.start_time_unix_nano,
         end_ns=message.end_time_unix_nano,
-        attributes=_attributes(attributes),
-        dropped_attributes=message.dropped_attributes_count + max(0, len(attributes) - MAX_ATTRIBUTES),
-        events=[_event(event) for event in message.events],
-        dropped_events=message.dropped_events_count,
-        links=[_link(link) for link in links],
-        dropped_links=message.dropped_links_count + len(message.links) - len(links),
-        status=Status(message.status.code, message.status.message),
+        flags=message.flags,
+        attributes=read_attributes(message.attributes),
         resource=resource,
         scope=scope,
+        **read_details(message),
     )
 
 
-def _is_link(message: Any) -> bool:
-    ids = message.trace_id, message.span_id
-    return len(ids[0]) == 16 and len(ids[1]) == 8 and ids[0] != _ZERO_TRACE and ids[1] != _ZERO_SPAN
+def read_parent(message: Any) -> bytes | None:
+    """A RawSpan's parent; None for a root, which some clients say with eight zeros."""
+    parent_id: bytes = message.parent_span_id
+    return None if not parent_id or parent_id == _ZERO_SPAN else parent_id
+
+
+def read_details(message: Any) -> dict[str, Any]:
+    """What few spans have, as fields of `Span`: status, events, links, trace state, and what was dropped.
+
+    Raises:
+        google.protobuf.message.DecodeError: a part of it is broken.
+    """
+    status = messages.SpanStatus.FromString(message.status)
+    links = list(read_links(message))
+    return {
+        "status": Status(status.code, status.message),
+        "events": [_event(messages.RawEvent.FromString(raw)) for raw in message.events],
+        "links": [_link(link) for link in links],
+        "trace_state": message.trace_state,
+        "dropped_attributes": message.dropped_attributes_count + max(0, len(message.attributes) - MAX_ATTRIBUTES),
+        "dropped_events": message.dropped_events_count,
+        "dropped_links": message.dropped_links_count + len(message.links) - len(links),
+    }
+
+
+def read_links(message: Any) -> Iterator[Any]:
+    """A RawSpan's links that lead somewhere, as RawLinks."""
+    for raw in message.links:
+        link = messages.RawLink.FromString(raw)
+        ids = link.trace_id, link.span_id
+        if len(ids[0]) == 16 and len(ids[1]) == 8 and ids[0] != _ZERO_TRACE and ids[1] != _ZERO_SPAN:
+            yield link
 
 
 def _event(message: Any) -> Event:
     return Event(
         message.time_unix_nano,
         message.name,
-        _attributes(message.attributes),
+        read_attributes(message.attributes),
         message.dropped_attributes_count,
     )
 
@@ -148,18 +233,19 @@ def _link(message: Any) -> Link:
         trace_id=message.trace_id,
         span_id=message.span_id,
         trace_state=message.trace_state,
-        attributes=_attributes(message.attributes),
+        attributes=read_attributes(message.attributes),
         dropped_attributes=message.dropped_attributes_count,
         flags=message.flags,
     )
 
 
-def _resource(group: Any) -> Resource:
-    message = group.resource
+def read_resource(raw: bytes, schema_url: str) -> Resource:
+    """A serialized Resource. Raises google.protobuf.message.DecodeError."""
+    message = messages.Resource.FromString(raw)
     return Resource(
         attributes=_attributes(message.attributes),
         dropped_attributes=message.dropped_attributes_count,
-        schema_url=group.schema_url,
+        schema_url=schema_url,
         entities=[
             Entity(ref.type, list(ref.id_keys), list(ref.description_keys), ref.schema_url)
             for ref in message.entity_refs
@@ -167,24 +253,41 @@ def _resource(group: Any) -> Resource:
     )
 
 
-def _scope(scope_spans: Any) -> Scope:
-    message = scope_spans.scope
+def read_scope(raw: bytes, schema_url: str) -> Scope:
+    """A serialized InstrumentationScope. Raises google.protobuf.message.DecodeError."""
+    message = messages.InstrumentationScope.FromString(raw)
     return Scope(
         name=message.name,
         version=message.version,
         attributes=_attributes(message.attributes),
         dropped_attributes=message.dropped_attributes_count,
-        schema_url=scope_spans.schema_url,
+        schema_url=schema_url,
     )
 
 
-def _attributes(key_values: Sequence[Any], depth: int = 0) -> Attributes:
-    """Key to value; of a key that comes twice the last one counts."""
-    kept = key_values if len(key_values) <= MAX_ATTRIBUTES else key_values[:MAX_ATTRIBUTES]
-    return {key_value.key: _value(key_value.value, depth) for key_value in kept}
+def read_attributes(raw: Sequence[bytes]) -> Attributes:
+    """Serialized KeyValues; of a key that comes twice the last one counts.
+
+    Raises:
+        google.protobuf.message.DecodeError: one of them is broken.
+    """
+    return dict(map(read_attribute, raw[:MAX_ATTRIBUTES]))
+
+
+def read_attribute(raw: bytes) -> tuple[str, Value]:
+    """One serialized KeyValue. Raises google.protobuf.message.DecodeError."""
+    message = messages.KeyValue.FromString(raw)
+    return message.key, _value(message.value, 0)
+
+
+def _attributes(key_values: Iterable[Any], depth: int = 0) -> Attributes:
+    return {key_value.key: _value(key_value.value, depth) for key_value in key_values}
 
 
 def _value(message: Any, depth: int) -> Value:
+    text: str = message.string_value
+    if text:  # nearly all, and quicker than asking which one it is
+        return text
     kind = message.WhichOneof("value")
     if kind is None or kind == "string_value_strindex":  # the latter belongs to profiles: "treat as absent"
         return None

@@ -49,12 +49,20 @@ def parse(text: bytes, message: Message) -> None:
         DecodeError: not JSON, not an object, or a value that does not fit its field; names the place.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_hook=_same)
     except (ValueError, RecursionError) as error:
         raise DecodeError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise DecodeError(f"the body is not a JSON object but {_shown(document)}")
     _fill(message, document, message.DESCRIPTOR.name, 0)
+
+
+def _same(document: dict[str, Any]) -> dict[str, Any]:
+    """What it is given. A Python function, as the parser in C holds Python's lock between two of them.
+
+    20 MB of spans took it 0.2 s, in which nobody else was answered.
+    """
+    return document
 
 
 def _fill(message: Any, document: dict[str, Any], place: str, depth: int) -> None:

@@ -1,6 +1,6 @@
 """Connections to the file: one that writes, a few that read.
 
-One task owns the writing connection (`store.py`); everybody else reads through `Readers`. Readers are
+One thread owns the writing connection (`writer.py`); everybody else reads through `Readers`. Readers are
 opened ``mode=ro``: such a connection can neither write nor checkpoint, so that exactly one connection
 does both, which SQLite before 3.51.3 needs (see `lock.py`).
 """
@@ -8,24 +8,33 @@ does both, which SQLite before 3.51.3 needs (see `lock.py`).
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shlex
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiosqlite
 
-from minitrace.errors import QueryTimeout, StoreError
+from minitrace.errors import QueryTimeout, StoreDamaged, StoreError
 from minitrace.store import schema
 
+T = TypeVar("T")
+
 READERS = 3
+ROWS_AT_ONCE = 500  # that may be worked on while everybody else waits
 INSTRUCTIONS_PER_CHECK = 10_000  # about 1 ms of SQLite work between deadline checks
-_SETTINGS = """
-    PRAGMA busy_timeout = 5000;
+WRITER_CACHE_KB = 16_000  # the pages that many transactions in a row touch: the right edges of all tables
+READER_CACHE_KB = 4_000  # of each; the system's own cache holds the file
+CHECKED_BYTES = 64 << 20  # a file up to this size is read whole before it is used: at most 0.2 s
+BUSY_TIMEOUT_MS = 5_000
+_SETTINGS = f"""
+    PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};
     PRAGMA foreign_keys = OFF;
     PRAGMA trusted_schema = OFF;
     PRAGMA temp_store = MEMORY;
@@ -36,43 +45,137 @@ def make_private(path: Path) -> None:
     """Create an empty file that only its owner may read, unless it exists.
 
     SQLite gives -wal and -shm the mode of the database file; with a usual umask that would be 0644.
-    A symbolic link is refused: in a shared folder it could point at somebody else's file.
+    A symbolic link is refused: in a shared folder it could point at somebody else's file. A file that exists is not
+    opened: closing it would let go of the locks that this process may have on it
+    (https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
 
     Raises:
-        StoreError: the file cannot be made or opened for writing; says why.
+        StoreError: the file cannot be made or written; says why.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        os.close(file)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if problem := _problem(path):
+            raise StoreError(f"cannot write to {path}: {os.strerror(problem)}. Start with another --db") from None
     except OSError as error:
         raise StoreError(f"cannot write to {path}: {error.strerror}. Start with another --db") from None
 
 
-async def open_writer(path: Path, durability: str) -> aiosqlite.Connection:
-    """The one connection that writes: in WAL mode, on our schema, committing only when told.
+def _problem(path: Path) -> int:
+    """The errno that opening would give; 0 if the file can be written. The folder above may also be a file."""
+    if path.is_symlink():
+        return errno.ELOOP
+    if path.is_dir():
+        return errno.EISDIR
+    if not path.exists():
+        return errno.ENOTDIR
+    return 0 if os.access(path, os.W_OK) else errno.EACCES
+
+
+def uri(path: Path, option: str) -> str:
+    """A file and how to open it, as SQLite reads it: ``mode=rw``, ``mode=ro``, or ``immutable=1`` (nobody writes)."""
+    return f"file:{quote(os.fsencode(path))}?{option}"
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a file."""
+    return path.with_name(path.name + "-wal")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """SQLite's errors about a file as ours, with what to do.
 
     Raises:
-        SchemaError: the file is newer than this minitrace, or not one of ours; it is left as it was.
-        StoreError: it is no SQLite database, or cannot be written.
+        StoreDamaged: the file is damaged, or no database.
+        StoreError: anything else.
     """
-    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
-    synchronous = "FULL" if durability == "full" else "NORMAL"
     try:
-        await schema.check(connection)  # before anything is changed
-        await connection.executescript(
-            # auto_vacuum can only be chosen before the first table
-            f"PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};"
-            f"PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = {64 << 20}; {_SETTINGS}"
-        )
-        await schema.migrate(connection)
+        yield
     except sqlite3.DatabaseError as error:
-        await connection.close()
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_NOTADB:
+            raise StoreDamaged(
+                f"{path} is no SQLite database, or its beginning is damaged. "
+                "Put a backup in its place, or start with another --db"
+            ) from error
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise damaged(path) from error
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreError(f"the disk is full, where {path} is. Make room there") from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreError(f"another program has locked {path}. End it, or start with another --db") from error
         raise StoreError(f"{path} cannot be used: {error}. Start with another --db") from error
-    except BaseException:
-        await connection.close()
-        raise
+
+
+def damaged(path: Path) -> StoreDamaged:
+    """The error that says what to do about a file that is damaged."""
+    name = shlex.quote(str(path))
+    return StoreDamaged(
+        f'{path} is damaged. "minitrace db check {name}" says where, "minitrace db recover {name}" saves what can '
+        "be read into a new file; or start with another --db"
+    )
+
+
+def open_to_read(path: Path, *, is_used: bool) -> sqlite3.Connection:
+    """A connection that cannot write, and leaves no -wal or -shm beside a file that has none.
+
+    A file that nobody uses and that has no write-ahead log is read without one; a read-only connection
+    in WAL mode makes both files and cannot remove them.
+    """
+    log = log_of(path)
+    has_log = is_used or (log.exists() and log.stat().st_size > 0)
+    connection = sqlite3.connect(uri(path, "mode=ro" if has_log else "immutable=1"), uri=True, isolation_level=None)
+    connection.execute("PRAGMA busy_timeout = 5000")
     return connection
+
+
+def open_writer(path: Path, durability: str = "normal") -> sqlite3.Connection:
+    """The one connection that writes: in WAL mode, on our schema, committing only when told.
+
+    The file is looked at before, through a connection that cannot change it: what is refused stays as it was. Who
+    opens it has the `Lock`.
+
+    Raises:
+        SchemaError: the file is newer than this minitrace, or not one of ours.
+        StoreDamaged: it is damaged, or no SQLite database.
+        StoreError: it cannot be written.
+    """
+    with explained(path):
+        _look(path)
+        connection = sqlite3.connect(
+            uri(path, "mode=rw"), uri=True, isolation_level=None, cached_statements=256, check_same_thread=False
+        )
+        synchronous = "FULL" if durability == "full" else "NORMAL"
+        try:
+            connection.executescript(
+                # auto_vacuum can only be chosen before the first table
+                f"PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};"
+                f"PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = {64 << 20};"
+                # What is deleted is not overwritten: some builds do, and a segment that leaves would be written again
+                f"PRAGMA secure_delete = OFF; PRAGMA cache_size = -{WRITER_CACHE_KB}; {_SETTINGS}"
+            )
+            schema.migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _look(path: Path) -> None:
+    """Refuse a file that is not ours, or that a look of less than a fifth of a second finds damaged."""
+    size_bytes = path.stat().st_size
+    if not size_bytes and log_of(path).exists() and log_of(path).stat().st_size:
+        # SQLite would delete the log
+        raise StoreDamaged(
+            f"{path} is empty, but {log_of(path).name} beside it may hold spans of a file that was moved away. "
+            "Bring that file back, move the log away too, or start with another --db"
+        )
+    with closing(open_to_read(path, is_used=False)) as connection:
+        is_checked = schema.check(connection) and size_bytes <= CHECKED_BYTES
+        if is_checked and connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+            raise damaged(path)
 
 
 class Reader:
@@ -85,9 +188,10 @@ class Reader:
     @classmethod
     async def open(cls, path: Path) -> Reader:
         """Open the file read-only; its tables must exist."""
-        uri = f"file:{quote(str(path))}?mode=ro"
-        reader = cls(await aiosqlite.connect(uri, uri=True, isolation_level=None, cached_statements=256))
-        await reader._connection.executescript(f"PRAGMA query_only = ON; {_SETTINGS}")
+        name = uri(path, "mode=ro")
+        reader = cls(await aiosqlite.connect(name, uri=True, isolation_level=None, cached_statements=256))
+        settings = f"PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KB}; {_SETTINGS}"
+        await reader._connection.executescript(settings)
         await reader._connection.set_progress_handler(reader._is_late, INSTRUCTIONS_PER_CHECK)
         return reader
 
@@ -117,6 +221,13 @@ class Reader:
         await self._connection.close()
 
 
+async def work(function: Callable[..., T], *arguments: Any, size: int) -> T:
+    """What a function makes of rows, in another thread if they are more than a few: 500 take some milliseconds."""
+    if size <= ROWS_AT_ONCE:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
+
+
 class Readers:
     """A pool of readers."""
 
@@ -136,6 +247,9 @@ class Readers:
     async def reader(self) -> AsyncIterator[Reader]:
         """Borrow a reader; the clock for its deadline starts when it is lent.
 
+        All its queries see the file as it is at the first one: a segment that retention takes away in
+        between stays visible to the end.
+
         Raises:
             QueryTimeout: none became free in time.
         """
@@ -143,11 +257,16 @@ class Readers:
             reader = await asyncio.wait_for(self._free.get(), self._timeout_s)
         except TimeoutError:
             raise QueryTimeout("too many queries at once; try again in a moment") from None
-        reader.deadline = time.monotonic() + self._timeout_s
         try:
+            reader.deadline = time.monotonic() + self._timeout_s
+            await reader.rows("BEGIN")
             yield reader
         finally:
-            self._free.put_nowait(reader)
+            reader.deadline = float("inf")
+            try:
+                await asyncio.shield(reader.rows("ROLLBACK"))
+            finally:
+                self._free.put_nowait(reader)
 
     async def close(self) -> None:
         """Close all of them."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from minitrace.errors import StoreLocked
+from minitrace.errors import StoreError, StoreLocked
 
 _BYTE = 1 << 20  # the byte locked on Windows lies beyond the text, which others may then read
 
@@ -22,25 +23,60 @@ class Lock:
 
     Raises:
         StoreLocked: another process holds it; the message names its process id.
+        StoreError: the folder cannot be written.
     """
 
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(database.name + ".lock")
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        try:
+            self._file = _open(database, os.O_CREAT)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the folder of {database}: {error.strerror}. Start with another --db"
+            ) from None
         try:
             _lock(self._file)
         except OSError:
-            owner = os.read(self._file, 20).decode("ascii", "replace").strip() or "unknown"
             os.close(self._file)
             raise StoreLocked(
-                f"another minitrace (process {owner}) is using {database}. Stop it, or start with another --db"
+                f"another minitrace (process {owner(database) or 'unknown'}) is using {database}. "
+                "Stop it, or start with another --db"
             ) from None
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
 
+    @classmethod
+    def for_reading(cls, database: Path) -> Lock | None:
+        """Keep others from writing the file while it is read; None where nobody could.
+
+        No lock file is made: where none is, or none that this user may write, no minitrace has the file open.
+
+        Raises:
+            StoreLocked: as above.
+        """
+        with suppress(OSError):
+            os.close(_open(database, 0))
+            return cls(database)
+        return None
+
     def release(self) -> None:
         """Let the next process write."""
         os.close(self._file)
+
+
+def owner(database: Path) -> str:
+    """The id of the process that has the lock, or had it last; "" if none ever had."""
+    try:
+        return _path(database).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _path(database: Path) -> Path:
+    return database.with_name(database.name + ".lock")
+
+
+def _open(database: Path, flags: int) -> int:
+    return os.open(_path(database), os.O_RDWR | flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 if sys.platform == "win32":

@@ -1,41 +1,35 @@
-"""Find traces: newest first, in two phases.
+"""Find traces: newest first, by tokens.
 
-SQL picks candidate traces by their summaries, newest first, in chunks that grow; a second query finds
-the spans of a chunk that match. It stops at the limit or at the deadline, with what was found so far:
-`SearchResult.complete` and `looked_back_to_ns` say how far it came.
+Within a segment every condition becomes a set of tokens (`conditions.py`), and a span fulfils it if it has one of
+them. Two ways lead to the spans, and one search may take both, one after the other:
+
+- The index of each segment, newest first, is asked for the spans that have what all conditions want, as long as
+  they are not many. The traces they belong to are looked at in order of their start.
+- From where the index would have too much to say, and so there is a lot to find, traces are looked at as they are,
+  newest first, in chunks that grow.
+
+Either way the spans' rows are looked at again before anything is said about them. A search stops at the limit or
+at the deadline, with what was found so far: `SearchResult.complete` and `looked_back_to_ns` say how far it came.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from minitrace.errors import DecodeError, QueryTimeout
+from minitrace.model import MAX_TIME_NS
+from minitrace.store import tokens
+from minitrace.store.conditions import Conditions, Filter, Segment
 from minitrace.store.database import Reader
 
-FIRST_CHUNK = 64
+FEW_SPANS = 2_000  # of one segment, that the index is asked for without a second thought
+MANY_SPANS = 20_000  # of one segment; 1 µs each to find their traces
+COMMON = 5  # times as many traces as are wanted, among few spans, are found as quickly without the index
+FIRST_CHUNK = 64  # traces
 LARGEST_CHUNK = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What to look for: every condition must hold on one and the same span.
-
-    `start_ns` (included) and `end_ns` (not included) bound the start of the trace. `text` is words, all of
-    which must occur in the span: its name, its status message, its events, or any of its attributes or
-    its resource's, keys and values, in any case of ASCII letters.
-    """
-
-    service: str | None = None
-    name: str | None = None
-    status: int | None = None
-    kind: int | None = None
-    min_duration_ns: int | None = None
-    max_duration_ns: int | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    text: str | None = None
 
 
 @dataclass(slots=True)
@@ -49,7 +43,11 @@ class ServiceCount:
 
 @dataclass(slots=True)
 class TraceSummary:
-    """A trace in one line. `root_service` and `root_name` are None while the root has not been received."""
+    """A trace in one line.
+
+    `root_service` and `root_name` are None while the root has not been received. `is_complete` if there is a root
+    and every parent that a span names. `removed_count` spans were taken away to make room.
+    """
 
     trace_id: bytes
     start_ns: int
@@ -58,6 +56,9 @@ class TraceSummary:
     root_name: str | None
     span_count: int
     error_count: int
+    is_complete: bool = True
+    removed_count: int = 0
+    is_pinned: bool = False
     services: list[ServiceCount] = field(default_factory=list)
 
 
@@ -124,136 +125,204 @@ async def search(
     Raises:
         DecodeError: `before` is not a cursor of ours.
     """
-    result = SearchResult()
-    place = _Place.read(before) if before else None
-    chunk_size = FIRST_CHUNK
+    finder = _Finder(reader, wanted, limit, _Place.read(before) if before else None)
     try:
-        while result.next is None:
-            candidates = await _candidates(reader, wanted, place, chunk_size)
-            matched = await _matching(reader, wanted, [row[0] for row in candidates], spans_per_trace)
-            for row in candidates:
-                if row[0] in matched and len(result.matches) == limit:
-                    result.next = str(place)  # only now is it known that there is more
-                    break
-                place = _Place(row[2], row[0])
-                result.inspected += 1
-                result.looked_back_to_ns = row[2]
-                if row[0] in matched:
-                    result.matches.append(TraceMatch(_summary(row), *matched[row[0]]))
-            if len(candidates) < chunk_size:
-                break
-            chunk_size = min(chunk_size * 4, LARGEST_CHUNK)
+        await finder.find()
     except QueryTimeout:
-        result.complete = False
-        result.next = str(place) if place else None
+        finder.result.complete = False
+        finder.result.next = str(finder.place) if finder.place else None
         reader.deadline = time.monotonic() + 1.0  # to fill in what was found
-    await _add_services(reader, result)
-    return result
+    await finder.describe(spans_per_trace)
+    return finder.result
 
 
-async def _candidates(reader: Reader, wanted: Filter, place: _Place | None, size: int) -> list[Any]:
-    conditions: list[str] = []
-    parameters: list[Any] = []
-    if wanted.start_ns is not None:
-        conditions.append("start_ns >= ?")
-        parameters.append(wanted.start_ns)
-    if wanted.end_ns is not None:
-        conditions.append("start_ns < ?")
-        parameters.append(wanted.end_ns)
-    if place:
-        conditions.append("(start_ns, traces.id) < (?, ?)")
-        parameters += [place.start_ns, place.trace]
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return await reader.rows(
-        f"""
-        SELECT traces.id, trace_id, start_ns, end_ns, span_count, error_count, services.name, root_name
-        FROM traces LEFT JOIN services ON services.id = root_service
-        {where}
-        ORDER BY start_ns DESC, traces.id DESC
-        LIMIT ?
-        """,
-        (*parameters, size),
-    )
+class _Finder:
+    """One search: what was found so far, and how far it came."""
 
+    def __init__(self, reader: Reader, wanted: Filter, limit: int, place: _Place | None) -> None:
+        self.result = SearchResult()
+        self.place = place
+        self._reader = reader
+        self._wanted = wanted
+        self._limit = limit
+        self._found: dict[int, list[Any]] = {}  # the rows of spans that match, by trace
+        self._conditions = Conditions(reader, wanted)
 
-async def _matching(
-    reader: Reader, wanted: Filter, traces: list[int], spans_per_trace: int
-) -> dict[int, tuple[list[SpanMatch], int]]:
-    """Of these traces those with a span that matches: the first of its matching spans, and their number."""
-    if not traces:
-        return {}
-    condition, parameters = _span_condition(wanted)
-    rows = await reader.rows(
-        f"""
-        SELECT trace, span_id, name, service, start_ns, duration_ns, status, matched
-        FROM (
-            SELECT trace, span_id, spans.name, services.name AS service, start_ns, duration_ns, status,
-                count(*) OVER (PARTITION BY trace) AS matched,
-                row_number() OVER (PARTITION BY trace ORDER BY start_ns, spans.id) AS place
-            FROM spans
-            JOIN resources ON resources.id = spans.resource
-            JOIN services ON services.id = resources.service
-            WHERE trace IN ({", ".join("?" * len(traces))}) AND {condition}
+    async def find(self) -> None:
+        """Fill the result's traces, without their details."""
+        await self._conditions.prepare()
+        if not self._conditions.are_any:
+            await self._look_at_all(MAX_TIME_NS)
+            return
+        segments = sorted(self._conditions.segments, key=lambda segment: segment.newest_start_ns, reverse=True)
+        candidates: dict[int, list[int]] = {}  # spans that may match, by trace
+        for number, segment in enumerate(segments, start=1):
+            floor_ns = segments[number].newest_start_ns if number < len(segments) else -1
+            if self._wanted.start_ns is not None and segment.newest_start_ns < self._wanted.start_ns:
+                floor_ns = -1
+            elif not await self._ask_index(segment, candidates):
+                await self._look_at(candidates, segment.newest_start_ns)
+                await self._look_at_all(segment.newest_start_ns)
+                return
+            if floor_ns < 0 or len(candidates) >= COMMON * self._limit:
+                await self._look_at(candidates, floor_ns)
+            if floor_ns < 0 or self.result.next is not None:
+                return
+
+    async def _ask_index(self, segment: Segment, candidates: dict[int, list[int]]) -> bool:
+        """Add the spans of a segment that may match; False if it is quicker to look at its traces."""
+        query = await self._conditions.index_query(segment)
+        if query is None:  # nothing in this segment
+            return True
+        if not query:  # the index cannot tell
+            return False
+        rows = await self._postings(segment, query, FEW_SPANS + 1)
+        if len(rows) > FEW_SPANS:
+            if len({row[1] for row in rows}) > COMMON * self._limit:
+                return False
+            rows = await self._postings(segment, query, MANY_SPANS + 1)  # much of it in few traces
+        for span, trace in rows:
+            candidates.setdefault(trace, []).append(span)
+        return len(rows) <= MANY_SPANS
+
+    async def _postings(self, segment: Segment, query: str, limit: int) -> list[Any]:
+        """The newest spans that the index of a segment has for a query, each with its trace."""
+        index = f"postings_{segment.id}"
+        sql = f"""
+            SELECT spans.id, spans.trace
+            FROM (SELECT rowid FROM {index} WHERE {index} MATCH ? ORDER BY rowid DESC LIMIT ?) AS found
+            CROSS JOIN spans ON spans.id = found.rowid
+        """
+        return await self._reader.rows(sql, (query, limit))
+
+    async def _look_at(self, candidates: dict[int, list[int]], floor_ns: int) -> None:
+        """Add those of the traces that start after the floor, and do match."""
+        ids = ", ".join(map(str, candidates))
+        rows = await self._traces(f"traces.id IN ({ids}) AND +start_ns > {floor_ns}", -1)
+        size = self._limit + 1
+        while rows and self.result.next is None:
+            part, rows = rows[:size], rows[size:]
+            spans = ", ".join(str(span) for row in part for span in candidates[row[0]])
+            self._take(part, await self._matching(f"spans.id IN ({spans})"))
+            size *= 2
+
+    async def _look_at_all(self, floor_ns: int) -> None:
+        """Add the traces that match, from those that start at the floor on backwards."""
+        size = FIRST_CHUNK
+        while self.result.next is None:
+            rows = await self._traces(f"start_ns <= {floor_ns}", size)
+            matching: dict[int, list[Any]] = {row[0]: [] for row in rows}
+            if self._conditions.are_any:
+                matching = await self._matching(f"trace IN ({', '.join(map(str, matching))})")
+            self._take(rows, matching)
+            if len(rows) < size:
+                return
+            missing = self._limit + 1 - len(self.result.matches)
+            size = min(max(FIRST_CHUNK, missing * size // (len(matching) or 1)), size * 4, LARGEST_CHUNK)
+
+    def _take(self, rows: list[Any], matching: dict[int, list[Any]]) -> None:
+        """Add traces to the result until the limit."""
+        for row in rows:
+            if row[0] in matching:
+                if len(self.result.matches) == self._limit:
+                    self.result.next = str(self.place)  # only now is it known that there is more
+                    return
+                self._found[row[0]] = matching[row[0]]
+                self.result.matches.append(TraceMatch(_summary(row), [], len(matching[row[0]])))
+            self.place = _Place(row[2], row[0])
+            self.result.looked_back_to_ns = row[2]
+            self.result.inspected += 1
+
+    async def _traces(self, condition: str, size: int) -> list[Any]:
+        """The newest traces behind the place we are at; all for a size of -1."""
+        conditions, parameters = [condition], []
+        if self._wanted.start_ns is not None:
+            conditions.append("start_ns >= ?")
+            parameters.append(self._wanted.start_ns)
+        if self._wanted.end_ns is not None:
+            conditions.append("start_ns < ?")
+            parameters.append(self._wanted.end_ns)
+        if self.place:
+            conditions.append("(start_ns, traces.id) < (?, ?)")
+            parameters += [self.place.start_ns, self.place.trace]
+        return await self._reader.rows(
+            f"""
+            SELECT traces.id, trace_id, start_ns, end_ns, span_count, error_count, services.name, root_name,
+                removed_count, is_pinned,
+                root_span_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM awaited WHERE trace = traces.id)
+            FROM traces LEFT JOIN services ON services.id = root_service
+            WHERE {" AND ".join(conditions)}
+            ORDER BY start_ns DESC, traces.id DESC
+            LIMIT ?
+            """,
+            (*parameters, size),
         )
-        WHERE place <= ?
-        ORDER BY trace, place
-        """,
-        (*traces, *parameters, max(1, spans_per_trace)),
-    )
-    found: dict[int, tuple[list[SpanMatch], int]] = {}
-    for trace, span_id, name, service, start_ns, duration_ns, status, matched in rows:
-        spans, _ = found.setdefault(trace, ([], matched))
-        spans.append(SpanMatch(span_id, name, service, start_ns, duration_ns, status == 2))
-    return found
 
+    async def _matching(self, these: str) -> dict[int, list[Any]]:
+        """Of these spans those that fulfil all conditions, by trace: id, trace, span_id, name, service, start …"""
+        columns, parameters = self._conditions.on_columns()
+        rows = await self._reader.rows(
+            f"""
+            SELECT id, trace, span_id, name, service, start_ns, duration_ns, status, resource, scope, attributes, more
+            FROM spans
+            WHERE {these} AND {columns}
+            """,
+            parameters,
+        )
+        found: dict[int, list[Any]] = {}
+        for row in sorted(await self._conditions.filter(rows), key=lambda row: (row[5], row[0])):
+            found.setdefault(row[1], []).append(row)
+        return found
 
-def _span_condition(wanted: Filter) -> tuple[str, list[Any]]:
-    """The filter's conditions on a span as SQL, and what is bound in it."""
-    conditions = ["1"]
-    parameters: list[Any] = []
-    for column, value in (
-        ("services.name = ?", wanted.service),
-        ("spans.name = ?", wanted.name),
-        ("status = ?", wanted.status),
-        ("kind = ?", wanted.kind),
-        ("duration_ns >= ?", wanted.min_duration_ns),
-        ("duration_ns <= ?", wanted.max_duration_ns),
-    ):
-        if value is not None:
-            conditions.append(column)
-            parameters.append(value)
-    columns = ("spans.name", "status_message", "spans.attributes", "events", "resources.attributes")
-    for word in (wanted.text or "").split():
-        conditions.append(f"({' OR '.join(f'{column} LIKE ? ESCAPE char(92)' for column in columns)})")
-        parameters += [_pattern(word, in_json="attributes" in column or column == "events") for column in columns]
-    return " AND ".join(conditions), parameters
+    async def describe(self, spans_per_trace: int) -> None:
+        """Fill in names and services of what was found."""
+        if not self.result.matches:
+            return
+        services = {row[0]: row[1] for row in await self._reader.rows("SELECT id, name FROM services")}
+        shown = await self._shown(spans_per_trace)
+        names = await self._names(row for rows in shown.values() for row in rows)
+        ids = ", ".join(map(str, self._found))
+        counts: dict[int, list[ServiceCount]] = {trace: [] for trace in self._found}
+        sql = f"SELECT * FROM trace_services WHERE trace IN ({ids}) ORDER BY span_count DESC, service"
+        for trace, service, *numbers in await self._reader.rows(sql):
+            counts[trace].append(ServiceCount(services[service], *numbers))
+        for match, trace in zip(self.result.matches, self._found, strict=True):
+            match.matched = match.matched or match.summary.span_count
+            match.summary.services = counts[trace]
+            match.spans = [
+                SpanMatch(row[2], names[row[0]], services[row[4]], row[5], row[6], row[7] == 2) for row in shown[trace]
+            ]
 
+    async def _shown(self, number: int) -> dict[int, list[Any]]:
+        """The first matching spans of each trace; its first spans where there was nothing to match."""
+        if self._conditions.are_any or not number:
+            return {trace: rows[:number] for trace, rows in self._found.items()}
+        sql = """
+            SELECT id, trace, span_id, name, service, start_ns, duration_ns, status
+            FROM spans
+            WHERE trace = ?
+            ORDER BY start_ns, id
+            LIMIT ?
+        """
+        return {trace: await self._reader.rows(sql, (trace, number)) for trace in self._found}
 
-def _pattern(word: str, *, in_json: bool) -> str:
-    """A LIKE pattern for a word; in JSON columns a quote or backslash of it is escaped as JSON escapes it."""
-    text = word.replace("\\", "\\\\").replace('"', '\\"') if in_json else word
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    async def _names(self, rows: Iterable[Any]) -> dict[int, str]:
+        """The names of spans, by their ids."""
+        by_name: dict[int, list[int]] = {}
+        for row in rows:
+            segment = self._conditions.segment_of(row[0])
+            by_name.setdefault(tokens.first_id(segment.id, tokens.NAME) + row[3], []).append(row[0])
+        ids = ", ".join(map(str, by_name))
+        found = await self._reader.rows(f"SELECT id, value FROM dictionary WHERE id IN ({ids})")
+        return {span: name for value_id, name in found for span in by_name[value_id]}
 
 
 def _summary(row: Any) -> TraceSummary:
-    _, trace_id, start_ns, end_ns, span_count, error_count, root_service, root_name = row
-    return TraceSummary(trace_id, start_ns, end_ns - start_ns, root_service, root_name, span_count, error_count)
+    _, trace_id, start_ns, end_ns, span_count, error_count, root_service, root_name, removed, pinned, complete = row
+    return TraceSummary(
+        trace_id, start_ns, end_ns - start_ns, root_service, root_name, span_count, error_count,
+        bool(complete) and not removed, removed, bool(pinned),
+    )  # fmt: skip
 
 
-async def _add_services(reader: Reader, result: SearchResult) -> None:
-    """Fill in the services of every trace found, most spans first."""
-    by_id = {match.summary.trace_id: match.summary for match in result.matches}
-    rows = await reader.rows(
-        f"""
-        SELECT traces.trace_id, services.name, trace_services.span_count, trace_services.error_count
-        FROM traces
-        JOIN trace_services ON trace_services.trace = traces.id
-        JOIN services ON services.id = trace_services.service
-        WHERE traces.trace_id IN ({", ".join("?" * len(by_id))})
-        ORDER BY trace_services.span_count DESC, services.id
-        """,
-        tuple(by_id),
-    )
-    for trace_id, *counts in rows:
-        by_id[trace_id].services.append(ServiceCount(*counts))
+__all__ = ["Filter", "SearchResult", "Segment", "ServiceCount", "SpanMatch", "TraceMatch", "TraceSummary", "search"]

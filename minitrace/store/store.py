@@ -1,8 +1,8 @@
 """Store: the SQLite file as a list of verbs.
 
-One task writes. `add` puts spans in its queue and returns when the transaction that holds them is
-committed; all that waits goes into one transaction. Readers work beside it on connections of their own
-and never wait for it, nor it for them: WAL.
+One thread writes, and does all that comes before: it takes the requests that wait, decodes them, and commits them in
+one transaction (`ingest.py`). Then those who sent them are woken. Readers work beside it on connections of their own,
+and wait for it as little as it does for them: WAL.
 """
 
 from __future__ import annotations
@@ -11,24 +11,33 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import aiosqlite
-
-from minitrace.errors import StoreBusy
+from minitrace.errors import StoreBusy, TraceNotFound
 from minitrace.model import Span, Trace
+from minitrace.otlp.decode import Export, decode_traces
+from minitrace.otlp.encode import encode_export
 from minitrace.store import traces
 from minitrace.store.database import Readers, make_private, open_writer
-from minitrace.store.insert import Inserter
+from minitrace.store.dictionary import AttributeKey, ValueCount, attribute_keys, attribute_values
+from minitrace.store.filling import Filling
+from minitrace.store.ingest import Ingest, Request
+from minitrace.store.layout import Batch
 from minitrace.store.lock import Lock
+from minitrace.store.retention import Leaving, Limits, Retention
 from minitrace.store.search import Filter, SearchResult, search
+from minitrace.store.writer import Writer
 
-MAX_WAITING_SPANS = 200_000
-MAX_GROUP_SPANS = 20_000  # spans of one transaction: about a second of work, so that nobody waits long
-RECENT_SPANS = 20_000  # how far back `operations` looks
+MAX_WAITING_BYTES = 64 << 20  # of requests, unpacked and not decoded yet
+KEEP_EVERY_S = 1.0  # how soon after a write the limits are looked at
+KEEP_AT_LEAST_S = 60.0  # and how often without one, for the sake of --max-age
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -42,9 +51,11 @@ class Stats:
 
 
 @dataclass(slots=True)
-class _Batch:
-    spans: Sequence[Span]
-    stored: asyncio.Future[int]
+class _Waiting:
+    """A request in the writer's queue."""
+
+    request: Request
+    stored: asyncio.Future[Batch]
 
 
 class Store:
@@ -53,19 +64,34 @@ class Store:
     ``async with await Store.open(path) as store`` closes it; so does `close`.
     """
 
-    def __init__(self, path: Path, lock: Lock, writer: aiosqlite.Connection, readers: Readers) -> None:
+    def __init__(
+        self, path: Path, lock: Lock, connection: sqlite3.Connection, readers: Readers, limits: Limits
+    ) -> None:
         self.path = path
         self._lock = lock
-        self._writer = writer
         self._readers = readers
-        self._inserter = Inserter(writer)
-        self._queue: asyncio.Queue[_Batch | None] = asyncio.Queue()
-        self._waiting_spans = 0
+        self._filling = Filling(connection, limits)
+        self._writer = Writer(connection, self._filling.services)
+        self._ingest = Ingest(self._filling, self._writer)
+        self._retention = Retention(self._writer, path, limits)
+        self._thread = ThreadPoolExecutor(1, "minitrace writer")
+        self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
+        self._waiting_bytes = 0
         self._closing = False
-        self._task = asyncio.create_task(self._write_all(), name="minitrace writer")
+        self._grown = asyncio.Event()
+        self._keeping = asyncio.Lock()
+        self._write_task = asyncio.create_task(self._write_all(), name="minitrace writer")
+        self._keep_task = asyncio.create_task(self._keep_within_limits(), name="minitrace retention")
 
     @classmethod
-    async def open(cls, path: Path | str, *, durability: str = "normal", query_timeout_s: float = 5.0) -> Store:
+    async def open(
+        cls,
+        path: Path | str,
+        *,
+        durability: str = "normal",
+        query_timeout_s: float = 5.0,
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
+    ) -> Store:
         """Open or create the file, bringing it to our schema.
 
         Raises:
@@ -76,13 +102,16 @@ class Store:
         path = Path(path)
         make_private(path)
         lock = Lock(path)
+        connection = None
         try:
-            writer = await open_writer(path, durability)
+            connection = await asyncio.to_thread(open_writer, path, durability)
             readers = await Readers.open(path, query_timeout_s)
         except BaseException:
+            if connection:
+                connection.close()
             lock.release()
             raise
-        return cls(path, lock, writer, readers)
+        return cls(path, lock, connection, readers, limits)
 
     async def __aenter__(self) -> Store:
         return self
@@ -92,23 +121,28 @@ class Store:
 
     @property
     def is_busy(self) -> bool:
-        """Whether `add` would refuse: too much waits for the writer, or the store is closing."""
-        return self._closing or self._waiting_spans >= MAX_WAITING_SPANS
+        """Whether nothing more is taken: too much waits for the writer, or the store is closing."""
+        return self._closing or self._waiting_bytes >= MAX_WAITING_BYTES
+
+    async def ingest(self, body: bytes, *, is_json: bool) -> Batch:
+        """Store an ExportTraceServiceRequest; returns, after the commit, what was stored and what rejected.
+
+        Raises:
+            DecodeError, TooLarge: as `decode_traces`.
+            StoreBusy: too much waits already, or the transaction failed; nothing was stored.
+        """
+        self._refuse_if_busy()
+        return await self._add(Request(lambda: decode_traces(body, is_json=is_json), len(body)))
 
     async def add(self, spans: Sequence[Span]) -> int:
         """Store spans; returns, after the commit, how many were new.
 
         Raises:
             StoreBusy: too much waits already, or the transaction failed; nothing was stored.
+            ValueError: a span has ids or texts that OTLP cannot carry.
         """
-        if self.is_busy:
-            raise StoreBusy("the store is closing" if self._closing else "too many spans wait to be written")
-        if not spans:
-            return 0
-        batch = _Batch(spans, asyncio.get_running_loop().create_future())
-        self._waiting_spans += len(spans)
-        self._queue.put_nowait(batch)
-        return await batch.stored
+        self._refuse_if_busy()
+        return (await self._add(Request(lambda: _export(spans)))).added
 
     async def trace(self, trace_id: bytes) -> Trace:
         """A trace with all its stored spans. Raises TraceNotFound, QueryTimeout."""
@@ -123,23 +157,37 @@ class Store:
             return await search(reader, filter, limit=limit, spans_per_trace=spans_per_trace, before=before)
 
     async def services(self) -> list[str]:
-        """The names of all services, in the order of their first appearance."""
-        async with self._readers.reader() as reader:
-            return [row[0] for row in await reader.rows("SELECT name FROM services ORDER BY id")]
-
-    async def operations(self, service: str | None = None) -> list[str]:
-        """The names among the latest spans, of one service or of all, in alphabetical order."""
+        """The names of all services that have spans, in the order of their first appearance."""
         sql = """
-            SELECT DISTINCT recent.name
-            FROM (SELECT name, resource FROM spans ORDER BY id DESC LIMIT ?) AS recent
-            JOIN resources ON resources.id = recent.resource
-            JOIN services ON services.id = resources.service
-            WHERE ? IS NULL OR services.name = ?
-            ORDER BY recent.name
-            LIMIT 1000
+            SELECT name FROM services
+            WHERE EXISTS (SELECT 1 FROM operations WHERE service = services.id)
+            ORDER BY id
         """
         async with self._readers.reader() as reader:
-            return [row[0] for row in await reader.rows(sql, (RECENT_SPANS, service, service))]
+            return [row[0] for row in await reader.rows(sql)]
+
+    async def operations(self, service: str | None = None) -> list[str]:
+        """The span names of one service or of all, in alphabetical order, at most a thousand."""
+        sql = """
+            SELECT DISTINCT name
+            FROM operations
+            WHERE service = (SELECT id FROM services WHERE services.name = ?)
+            LIMIT 1000
+        """
+        if service is None:
+            sql = "SELECT DISTINCT name FROM operations LIMIT 1000"
+        async with self._readers.reader() as reader:
+            return sorted(row[0] for row in await reader.rows(sql, () if service is None else (service,)))
+
+    async def attribute_keys(self) -> list[AttributeKey]:
+        """Every key that attributes have, by scope and type, with how many distinct values it has."""
+        async with self._readers.reader() as reader:
+            return await attribute_keys(reader)
+
+    async def attribute_values(self, scope: str, name: str, *, limit: int = 100) -> list[ValueCount]:
+        """The values of a key, the commonest first, with how many spans have each."""
+        async with self._readers.reader() as reader:
+            return await attribute_values(reader, scope, name, limit)
 
     async def known(self, trace_ids: Sequence[bytes]) -> list[bytes]:
         """Those of the traces that are stored, in the order given."""
@@ -151,82 +199,130 @@ class Store:
 
     async def stats(self) -> Stats:
         """How much is stored."""
+        sql = (
+            "SELECT (SELECT coalesce(sum(span_count), 0) FROM segments WHERE state = 0), (SELECT count(*) FROM traces)"
+        )
         async with self._readers.reader() as reader:
-            rows = await reader.rows("SELECT coalesce(sum(span_count), 0), count(*) FROM traces")
+            ((span_count, trace_count),) = await reader.rows(sql)
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
-        span_count, trace_count = rows[0]
         return Stats(span_count, trace_count, sum(file.stat().st_size for file in files if file.exists()))
+
+    async def pin(self, trace_id: bytes, is_pinned: bool = True) -> None:
+        """Keep a trace whatever the limits say, or no longer. Raises TraceNotFound, StoreBusy."""
+
+        def set_pin() -> int:
+            with self._writer.transaction():
+                sql = "UPDATE traces SET is_pinned = ? WHERE trace_id = ?"
+                return self._writer.connection.execute(sql, (is_pinned, trace_id)).rowcount
+
+        try:
+            changed = await self._in_writer(set_pin)
+        except sqlite3.Error as error:
+            raise StoreBusy(f"the database could not be written: {error}") from error
+        if not changed:
+            raise TraceNotFound(f"no span of trace {trace_id.hex()} is stored")
+
+    async def keep_within_limits(self) -> None:
+        """Take away the oldest segments that are too much. The store does it by itself; this waits for it."""
+        async with self._keeping:
+            while leaving := await self._in_writer(self._retention.due, time.time_ns()):
+                if leaving.segment >= self._filling.segment.number:
+                    await self._in_writer(self._filling.next_segment)
+                await self._let_go(leaving)
+            while await self._in_writer(self._retention.shrink):
+                pass
 
     async def close(self) -> None:
         """Write what waits, checkpoint, and let go of the file. Twice is fine."""
         if self._closing:
             return
         self._closing = True
+        self._keep_task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._keep_task
         self._queue.put_nowait(None)
-        await self._task
+        await self._write_task
         await self._readers.close()  # first: a reader's snapshot would keep the checkpoint from the whole log
+        connection = self._writer.connection
         try:
-            await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._in_writer(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
         except sqlite3.Error as error:
             log.warning("the write-ahead log stays beside %s, and is read again with it: %s", self.path, error)
         finally:
-            await self._writer.close()  # a connection left open would keep the interpreter alive
+            self._thread.shutdown()
+            connection.close()
             self._lock.release()
 
+    def _refuse_if_busy(self) -> None:
+        if self.is_busy:
+            raise StoreBusy("the store is closing" if self._closing else "too much waits to be written")
+
+    async def _in_writer(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    async def _add(self, request: Request) -> Batch:
+        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        self._waiting_bytes += request.size_bytes
+        self._queue.put_nowait(waiting)
+        return await waiting.stored
+
     async def _write_all(self) -> None:
-        """Until told to stop: take all batches that wait, commit them together, wake those who sent them."""
-        while (batch := await self._queue.get()) is not None:
-            group, stop = self._group(batch)
-            await self._write(group)
+        """Until told to stop: let the writer's thread store all requests that wait, and wake those who sent them."""
+        while (waiting := await self._queue.get()) is not None:
+            group = [waiting]
+            stop = False
+            while not self._queue.empty() and not stop:
+                following = self._queue.get_nowait()
+                if following is None:
+                    stop = True
+                else:
+                    group.append(following)
+            outcomes = await self._in_writer(self._ingest.store, [waiting.request for waiting in group])
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                self._waiting_bytes -= waiting.request.size_bytes
+                self._wake(waiting, outcome)
+            self._grown.set()
             if stop:
                 return
 
-    def _group(self, first: _Batch) -> tuple[list[_Batch], bool]:
-        """The batch and those behind it, as far as one transaction should take them; and whether to stop after."""
-        group, size = [first], len(first.spans)
-        while size < MAX_GROUP_SPANS and not self._queue.empty():
-            batch = self._queue.get_nowait()
-            if batch is None:
-                return group, True
-            group.append(batch)
-            size += len(batch.spans)
-        return group, False
-
-    async def _write(self, group: list[_Batch]) -> None:
-        """Store the batches and wake those who sent them; never raises, so that the writer goes on."""
-        try:
-            counts = await self._commit(group)
-        except sqlite3.Error as error:
-            # Full disk, I/O error, foreign lock: the client keeps its spans and tries again.
-            log.error("could not store %d spans: %s", sum(len(batch.spans) for batch in group), error)
-            self._refuse(group, StoreBusy(f"the database could not be written: {error}"))
-        except Exception as error:
-            # Spans that cannot be bound to SQL, from a caller's own code: the other batches must not suffer.
-            if len(group) == 1:
-                self._refuse(group, error)
-            for batch in group if len(group) > 1 else []:
-                await self._write([batch])
+    def _wake(self, waiting: _Waiting, outcome: Batch | Exception) -> None:
+        if waiting.stored.done():  # its client has gone
+            return
+        if isinstance(outcome, Exception):
+            waiting.stored.set_exception(outcome)
         else:
-            for batch, count in zip(group, counts, strict=True):
-                self._waiting_spans -= len(batch.spans)
-                if not batch.stored.done():  # its client may have gone
-                    batch.stored.set_result(count)
+            waiting.stored.set_result(outcome)
 
-    def _refuse(self, group: list[_Batch], error: Exception) -> None:
-        for batch in group:
-            self._waiting_spans -= len(batch.spans)
-            if not batch.stored.done():
-                batch.stored.set_exception(error)
+    async def _keep_within_limits(self) -> None:
+        while not self._closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KEEP_AT_LEAST_S):
+                    await self._grown.wait()
+            self._grown.clear()
+            try:
+                await self.keep_within_limits()
+            except Exception as error:  # a full disk, a foreign lock: the next round may do better
+                log.warning("could not make room in %s: %s", self.path, error)
+            await asyncio.sleep(KEEP_EVERY_S)
 
-    async def _commit(self, group: list[_Batch]) -> list[int]:
-        received_ns = time.time_ns()
-        await self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            counts = [await self._inserter.insert(batch.spans, received_ns) for batch in group]
-            await self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:  # SQLITE_FULL has rolled back already
-                await self._writer.execute("ROLLBACK")
-            self._inserter.forget()
-            raise
-        return counts
+    async def _let_go(self, leaving: Leaving) -> None:
+        """Take a segment away, step by step, so that batches are written in between."""
+        is_left = True
+        while is_left:
+            if pinned := await self._in_writer(self._retention.pinned, leaving):
+                await self._move(*pinned)
+            else:
+                is_left = await self._in_writer(self._retention.step, leaving)
+
+    async def _move(self, trace_id: bytes, rows: list[int]) -> None:
+        """Write spans again, into the newest segment, in place of these rows."""
+        async with self._readers.reader() as reader:
+            spans = await traces.load_some(reader, trace_id, rows)
+        await self._add(Request(lambda: _export(spans), replaces=rows))
+
+
+def _export(spans: Sequence[Span]) -> Export:
+    export = decode_traces(encode_export(spans), is_json=False)
+    if export.rejected:
+        raise ValueError(export.reason)
+    return export

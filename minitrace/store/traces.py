@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from minitrace.errors import TraceNotFound
-from minitrace.model import Resource, Scope, Span, Status, Trace
-from minitrace.store import values
-from minitrace.store.database import Reader
+from minitrace.model import Attributes, Resource, Scope, Span, Status, Trace, Value
+from minitrace.otlp import messages
+from minitrace.otlp.decode import read_details
+from minitrace.store import tokens, values
+from minitrace.store.database import Reader, work
 
+_TRACE = "SELECT id, removed_count, is_pinned FROM traces WHERE trace_id = ?"
+_SEGMENTS = "SELECT id, first_span, last_span FROM segments ORDER BY id"
 _SPANS = """
-    SELECT span_id, parent_id, resource, scope, name, kind, status, start_ns, end_ns, status_message, trace_state,
-        flags, attributes, dropped_attributes, events, dropped_events, links, dropped_links, raw_times
+    SELECT id, span_id, parent_id, resource, scope, name, kind, status, start_ns, duration_ns, flags, attributes,
+        details
     FROM spans
-    WHERE trace = (SELECT id FROM traces WHERE trace_id = ?)
+    WHERE {these}
     ORDER BY id
 """
-_RESOURCES = """
-    SELECT id, attributes, dropped_attributes, schema_url, entities
-    FROM resources
-    WHERE id IN (SELECT resource FROM spans WHERE trace = (SELECT id FROM traces WHERE trace_id = ?))
-"""
-_SCOPES = """
-    SELECT id, name, version, attributes, dropped_attributes, schema_url
-    FROM scopes
-    WHERE id IN (SELECT scope FROM spans WHERE trace = (SELECT id FROM traces WHERE trace_id = ?))
-"""
+_RESOURCES = "SELECT id, attributes, dropped_attributes, schema_url, entities FROM resources WHERE id IN ({ids})"
+_SCOPES = "SELECT id, name, version, attributes, dropped_attributes, schema_url FROM scopes WHERE id IN ({ids})"
+_TYPES = "SELECT number, name, type FROM keys WHERE segment = ?"
+
+Known = dict[str, tuple[str, Value]]  # key and value, by token
+
+# The scope's own attributes come first; see segment.py.
+_TOKENS_OF_SCOPE = 2
 
 
 async def load(reader: Reader, trace_id: bytes) -> Trace:
@@ -34,49 +37,106 @@ async def load(reader: Reader, trace_id: bytes) -> Trace:
     Raises:
         TraceNotFound: none is stored.
     """
-    rows = await reader.rows(_SPANS, (trace_id,))
+    found = await reader.rows(_TRACE, (trace_id,))
+    rows = await reader.rows(_SPANS.format(these="trace = ?"), (found[0][0],)) if found else []
     if not rows:
         raise TraceNotFound(f"no span of trace {trace_id.hex()} is stored")
-    # Read after the spans: what they refer to is committed with them, or before.
-    resources = {row[0]: _resource(row) for row in await reader.rows(_RESOURCES, (trace_id,))}
-    scopes = {row[0]: _scope(row) for row in await reader.rows(_SCOPES, (trace_id,))}
-    return Trace(trace_id, [_span(row, trace_id, resources, scopes) for row in rows])
+    spans = await _spans(reader, rows, trace_id)
+    return Trace(trace_id, spans, removed_count=found[0][1], is_pinned=bool(found[0][2]))
 
 
-def _span(row: Any, trace_id: bytes, resources: dict[int, Resource], scopes: dict[int, Scope]) -> Span:
-    (
-        span_id, parent_id, resource, scope, name, kind, status, start_ns, end_ns, status_message, trace_state,
-        flags, attributes, dropped_attributes, events, dropped_events, links, dropped_links, raw_times,
-    ) = row  # fmt: skip
-    if raw_times:
-        start_ns, end_ns = (int(number) for number in raw_times.split())
+async def load_some(reader: Reader, trace_id: bytes, span_rows: Iterable[int]) -> list[Span]:
+    """Those spans of a trace that have these ids in `spans`."""
+    ids = ", ".join(map(str, span_rows))
+    return await _spans(reader, await reader.rows(_SPANS.format(these=f"id IN ({ids})")), trace_id)
+
+
+async def _spans(reader: Reader, rows: list[Any], trace_id: bytes) -> list[Span]:
+    spans: list[Span] = []
+    for segment, first, last in await reader.rows(_SEGMENTS):
+        if own := [row for row in rows if first <= row[0] <= last]:
+            spans += await _segment_spans(reader, segment, own, trace_id)
+    return spans
+
+
+async def _segment_spans(reader: Reader, segment: int, rows: list[Any], trace_id: bytes) -> list[Span]:
+    resource_rows = await reader.rows(_RESOURCES.format(ids=_ids(segment, {row[3] for row in rows})))
+    scope_rows = await reader.rows(_SCOPES.format(ids=_ids(segment, {row[4] for row in rows})))
+    wanted: set[str] = set()
+    for text in (*(row[11] for row in rows), *(row[1] for row in resource_rows), *(row[3] for row in scope_rows)):
+        wanted.update(text.split())
+    wanted.update(f"e{row[5]}" for row in rows)
+    known = await attributes_of(reader, segment, wanted)
+    return await work(_build, segment, rows, trace_id, resource_rows, scope_rows, known, size=len(rows))
+
+
+async def attributes_of(reader: Reader, segment: int, wanted: Iterable[str]) -> Known:
+    """What tokens of a segment stand for: key and value."""
+    by_id = {tokens.id_of(segment, token): token for token in wanted}
+    ids = ", ".join(map(str, sorted(by_id)))
+    types = await reader.rows(_TYPES, (segment,))
+    rows = await reader.rows(f"SELECT id, value FROM dictionary WHERE id IN ({ids})")
+    return await work(_known, types, rows, by_id, size=len(rows))
+
+
+def _known(types: list[Any], rows: list[Any], by_id: dict[int, str]) -> Known:
+    keys = {number: (name, type_) for number, name, type_ in types}
+    known: Known = {}
+    for value_id, column in rows:
+        name, type_ = keys[tokens.key_of(value_id)]
+        known[by_id[value_id]] = (name, column if type_ == values.STRING else values.from_column(type_, column))
+    return known
+
+
+def _build(
+    segment: int, rows: list[Any], trace_id: bytes, resource_rows: list[Any], scope_rows: list[Any], known: Known
+) -> list[Span]:
+    resources = {row[0] - tokens.numbered_id(segment, 0): _resource(row, known) for row in resource_rows}
+    scopes = {row[0] - tokens.numbered_id(segment, 0): _scope(row, known) for row in scope_rows}
+    return [_span(row, trace_id, known, resources[row[3]], scopes[row[4]]) for row in rows]
+
+
+def _ids(segment: int, numbers: Iterable[int]) -> str:
+    return ", ".join(str(tokens.numbered_id(segment, number)) for number in numbers)
+
+
+def _span(row: Any, trace_id: bytes, known: Known, resource: Resource, scope: Scope) -> Span:
+    _, span_id, parent_id, _, _, name, kind, status, start_ns, duration_ns, flags, attributes, details = row
+    end_ns = start_ns + duration_ns
+    fields: dict[str, Any] = {"status": Status(status)}
+    if details:
+        message = messages.RawSpan.FromString(details)
+        fields = read_details(message)
+        if message.start_time_unix_nano or message.end_time_unix_nano:
+            start_ns, end_ns = message.start_time_unix_nano, message.end_time_unix_nano
     return Span(
         trace_id=trace_id,
         span_id=span_id,
         parent_id=parent_id or b"",
-        name=name,
+        name=str(known[f"e{name}"][1]),
         kind=kind,
-        status=Status(status, status_message),
         start_ns=start_ns,
         end_ns=end_ns,
-        attributes=values.load_attributes(attributes),
-        events=values.load_events(events),
-        links=values.load_links(links),
-        trace_state=trace_state,
+        attributes=_attributes(attributes.split(), known),
         flags=flags,
-        dropped_attributes=dropped_attributes,
-        dropped_events=dropped_events,
-        dropped_links=dropped_links,
-        resource=resources[resource],
-        scope=scopes[scope],
+        resource=resource,
+        scope=scope,
+        **fields,
     )
 
 
-def _resource(row: Any) -> Resource:
+def _attributes(wanted: Iterable[str], known: Known) -> Attributes:
+    return dict([known[token] for token in wanted])
+
+
+def _resource(row: Any, known: Known) -> Resource:
     _, attributes, dropped_attributes, schema_url, entities = row
-    return Resource(values.load_attributes(attributes), dropped_attributes, schema_url, values.load_entities(entities))
+    return Resource(
+        _attributes(attributes.split(), known), dropped_attributes, schema_url, values.load_entities(entities)
+    )
 
 
-def _scope(row: Any) -> Scope:
+def _scope(row: Any, known: Known) -> Scope:
     _, name, version, attributes, dropped_attributes, schema_url = row
-    return Scope(name, version, values.load_attributes(attributes), dropped_attributes, schema_url)
+    own = attributes.split()[:-_TOKENS_OF_SCOPE]
+    return Scope(name, version, _attributes(own, known), dropped_attributes, schema_url)

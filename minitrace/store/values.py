@@ -1,8 +1,7 @@
-"""Attributes, events and links as the JSON text of the file's columns, and back.
+"""Attribute values as a type and a column of SQLite, and back.
 
-Strings, booleans, integers, finite doubles, null and arrays are JSON's own. What JSON lacks is an
-object of one key: ``{"bytes": "<base64>"}``, ``{"double": "NaN"}``, ``{"map": {…}}``. The text is valid
-JSON, so that ``json_extract(attributes, '$."http.route"')`` works for whoever opens the file.
+Strings, integers and finite doubles are SQLite's own; a bool is 0 or 1, NaN is NULL, an array or map is JSON text.
+What JSON lacks is written as an object of one key: ``{"bytes": "<base64>"}``, ``{"double": "NaN"}``, ``{"map": {…}}``.
 """
 
 from __future__ import annotations
@@ -12,62 +11,49 @@ import json
 import math
 from typing import Any
 
-from minitrace.model import Attributes, Entity, Event, Link, Value
+from minitrace.model import Entity, Value
 
-EMPTY_MAP = "{}"
-EMPTY_LIST = "[]"
+Column = str | int | float | bytes | None
 
-
-def dump_attributes(attributes: Attributes) -> str:
-    """Attributes as a JSON object."""
-    return _text({key: _plain(value) for key, value in attributes.items()}) if attributes else EMPTY_MAP
+STRING, BOOL, INT, DOUBLE, BYTES, ARRAY, MAP, EMPTY = (
+    "string", "bool", "int", "double", "bytes", "array", "map", "empty",
+)  # fmt: skip
 
 
-def load_attributes(text: str) -> Attributes:
-    """What `dump_attributes` wrote."""
-    return {} if text == EMPTY_MAP else {key: _value(plain) for key, plain in json.loads(text).items()}
+_TYPES = {str: STRING, bool: BOOL, int: INT, float: DOUBLE, bytes: BYTES, list: ARRAY, dict: MAP, type(None): EMPTY}
 
 
-def dump_events(events: list[Event]) -> str:
-    """Events as a JSON list of ``[time_ns, name, attributes, dropped_attributes]``."""
-    if not events:
-        return EMPTY_LIST
-    return _text([[e.time_ns, e.name, _plain_map(e.attributes), e.dropped_attributes] for e in events])
+def type_of(value: Value) -> str:
+    """The type's name, as the file has it."""
+    return _TYPES[type(value)]
 
 
-def load_events(text: str) -> list[Event]:
-    """What `dump_events` wrote."""
-    if text == EMPTY_LIST:
-        return []
-    return [Event(time_ns, name, _value_map(plain), dropped) for time_ns, name, plain, dropped in json.loads(text)]
+def to_column(value: Value) -> Column:
+    """What is written in `dictionary.value`."""
+    kind = type(value)
+    if kind is str or kind is int:
+        return value  # type: ignore[return-value]
+    if isinstance(value, list | dict):
+        return _text(_plain(value))
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value
 
 
-def dump_links(links: list[Link]) -> str:
-    """Links as a JSON list of ``[trace_id, span_id, trace_state, attributes, dropped_attributes, flags]``."""
-    if not links:
-        return EMPTY_LIST
-    return _text(
-        [
-            [k.trace_id.hex(), k.span_id.hex(), k.trace_state, _plain_map(k.attributes), k.dropped_attributes, k.flags]
-            for k in links
-        ]
-    )
-
-
-def load_links(text: str) -> list[Link]:
-    """What `dump_links` wrote."""
-    if text == EMPTY_LIST:
-        return []
-    return [
-        Link(bytes.fromhex(trace_id), bytes.fromhex(span_id), state, _value_map(plain), dropped, flags)
-        for trace_id, span_id, state, plain, dropped, flags in json.loads(text)
-    ]
+def from_column(type_: str, column: Column) -> Value:
+    """What `to_column` was given."""
+    if type_ in (ARRAY, MAP):
+        assert isinstance(column, str)
+        return _value(json.loads(column))
+    if type_ == BOOL:
+        return bool(column)
+    if type_ == DOUBLE and column is None:
+        return math.nan
+    return column
 
 
 def dump_entities(entities: list[Entity]) -> str:
     """Entities as a JSON list of ``[type, id_keys, description_keys, schema_url]``."""
-    if not entities:
-        return EMPTY_LIST
     return _text([[e.type, e.id_keys, e.description_keys, e.schema_url] for e in entities])
 
 
@@ -80,10 +66,6 @@ def _text(plain: Any) -> str:
     return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _plain_map(attributes: Attributes) -> dict[str, Any]:
-    return {key: _plain(value) for key, value in attributes.items()}
-
-
 def _plain(value: Value) -> Any:
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
@@ -92,12 +74,8 @@ def _plain(value: Value) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {"map": _plain_map(value)}
+        return {"map": {key: _plain(item) for key, item in value.items()}}
     return value
-
-
-def _value_map(plain: dict[str, Any]) -> Attributes:
-    return {key: _value(item) for key, item in plain.items()}
 
 
 def _value(plain: Any) -> Value:
@@ -109,4 +87,4 @@ def _value(plain: Any) -> Value:
     ((kind, content),) = plain.items()
     if kind == "bytes":
         return base64.b64decode(content)
-    return float(content) if kind == "double" else _value_map(content)
+    return float(content) if kind == "double" else {key: _value(item) for key, item in content.items()}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,6 +22,7 @@ from starlette.responses import Response
 from minitrace.config import Config, is_name
 from minitrace.errors import MinitraceError
 from minitrace.live import Live
+from minitrace.store.retention import Limits
 from minitrace.store.store import Store
 from minitrace.web import otlp, pages, static, tempo
 from minitrace.web.guard import Guard
@@ -41,9 +43,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, object]]:
         if store is None:
-            app.state.store = await Store.open(
-                config.path, durability=config.durability, query_timeout_s=config.query_timeout_s
-            )
+            app.state.store = await open_store(config, config.path)
         try:
             yield {"live": live}  # for server.Connection, which sees no app
         finally:
@@ -70,6 +70,12 @@ def create_app(
         ingest_token=config.ingest_token,
         ingest=otlp.is_ingest,
     )
+
+
+async def open_store(config: Config, path: Path) -> Store:
+    """The store in a file, with what the settings say of it. Raises StoreError."""
+    limits = Limits(config.max_size_bytes, config.max_age_ns, config.max_spans or None)
+    return await Store.open(path, durability=config.durability, query_timeout_s=config.query_timeout_s, limits=limits)
 
 
 async def _error(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ The limit holds before and after decompression: gzip packs a thousand to one.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import zlib
 from collections.abc import Callable
@@ -42,6 +43,11 @@ async def read(request: Request, limit: int) -> bytes:
             raise TooLarge(_too_large(limit, "the body"))
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def unpack(body: bytes, encoding: str, limit: int) -> bytes:
+    """What `decompress` returns; in another thread, if there is anything to do."""
+    return body if encoding in _PLAIN else await asyncio.to_thread(decompress, body, encoding, limit)
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:

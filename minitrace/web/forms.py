@@ -6,7 +6,7 @@ A field that cannot be read is a problem with a text that says what works; the o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -14,9 +14,13 @@ from urllib.parse import urlencode
 from minitrace.durations import parse_duration
 from minitrace.errors import DecodeError
 from minitrace.model import MAX_TIME_NS, StatusCode
-from minitrace.store.search import Filter
+from minitrace.store.conditions import Filter
+from minitrace.store.dictionary import Attribute, AttributeKey
+from minitrace.web import terms
 
-FIELDS = ("text", "service", "name", "status", "min", "max", "since", "from", "to", "limit")  # and their order in URLs
+# and their order in URLs
+FIELDS = ("text", "service", "name", "attributes", "status", "min", "max", "since", "from", "to", "limit")
+SPAN_FIELDS = ("text", "service", "name", "attributes", "status", "min", "max")
 STATUSES = {"error": StatusCode.ERROR, "ok": StatusCode.OK, "unset": StatusCode.UNSET}
 PERIODS = {
     "15m": "last 15 minutes",
@@ -49,7 +53,7 @@ class SearchForm:
     @property
     def has_span_conditions(self) -> bool:
         """Whether it asks for certain spans, and not only for a time."""
-        return any(name in self.values for name in ("text", "service", "name", "status", "min", "max"))
+        return any(name in self.values for name in SPAN_FIELDS)
 
     @property
     def is_empty(self) -> bool:
@@ -63,8 +67,8 @@ class SearchForm:
         return "/search" + ("?" + urlencode(pairs) if pairs else "")
 
 
-def read_form(query: Mapping[str, str], now_ns: int) -> SearchForm:
-    """The form that a query string holds; unknown fields are ignored."""
+def read_form(query: Mapping[str, str], now_ns: int, keys: Sequence[AttributeKey] = ()) -> SearchForm:
+    """The form that a query string holds; unknown fields are ignored. `keys` are those that attributes have."""
     values = {name: text for name in FIELDS if (text := query.get(name, "")).strip()}
     problems: dict[str, str] = {}
 
@@ -85,6 +89,13 @@ def read_form(query: Mapping[str, str], now_ns: int) -> SearchForm:
             values[name] = _local_text(time_ns)  # all that the browser's field for it takes
         return time_ns
 
+    def read_attributes() -> tuple[Attribute, ...]:
+        try:
+            return terms.conditions(terms.read_terms(values.get("attributes", "")), keys)
+        except DecodeError as error:
+            problems["attributes"] = str(error)
+            return ()
+
     shortest, longest = read_duration("min"), read_duration("max")
     if shortest is not None and longest is not None and shortest > longest:
         problems["max"] = "This is shorter than the shortest."
@@ -101,6 +112,7 @@ def read_form(query: Mapping[str, str], now_ns: int) -> SearchForm:
         start_ns=start_ns,
         end_ns=read_time("to"),
         text=values.get("text"),
+        attributes=read_attributes(),
     )
     return SearchForm(values, wanted, _limit(values.get("limit", "").strip()), query.get("before") or None, problems)
 

@@ -23,7 +23,7 @@ from minitrace import present
 from minitrace.errors import MinitraceError, StoreBusy
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp import messages
-from minitrace.otlp.decode import Export, count_logs, count_metrics, decode_traces
+from minitrace.otlp.decode import count_logs, count_metrics
 from minitrace.web import body
 from minitrace.web.answers import retry_headers, status_of
 
@@ -66,7 +66,7 @@ class Receiver:
                 raise StoreBusy("too much waits to be written")  # before the body is even read
             limit = request.app.state.config.max_body_bytes
             packed = await body.read(request, limit)
-            content = await asyncio.to_thread(body.decompress, packed, encoding, limit)
+            content = await body.unpack(packed, encoding, limit)
             return _accept(media_type, await self._export(request, content, media_type == JSON))
         except MinitraceError as error:
             status = status_of(error)
@@ -80,15 +80,14 @@ class Receiver:
 
 
 async def _export_traces(request: Request, content: bytes, is_json: bool) -> Any:
-    export: Export = await asyncio.to_thread(decode_traces, content, is_json=is_json)
     state = request.app.state
-    await state.store.add(export.spans)
-    state.live.publish(span.trace_id for span in export.spans)
+    batch = await state.store.ingest(content, is_json=is_json)
+    state.live.publish(batch.trace_ids)
     response = messages.ExportTraceServiceResponse()
-    if export.rejected:
-        response.partial_success.rejected_spans = export.rejected
-        response.partial_success.error_message = export.reason
-        state.live.note(f"{present.count(export.rejected, 'span')} rejected: {export.reason}", warn=True)
+    if batch.rejected:
+        response.partial_success.rejected_spans = batch.rejected
+        response.partial_success.error_message = batch.reason
+        state.live.note(f"{present.count(batch.rejected, 'span')} rejected: {batch.reason}", warn=True)
     return response
 
 

@@ -7,12 +7,14 @@
 | `/trace/{trace_id}?span=&page=`    | a trace as a waterfall, one span beside it           |
 | `/trace/{trace_id}/span/{span_id}` | that span alone                                      |
 
-All state is in the URL, so that every view is a link. Reads are GET; the theme is a POST.
+All state is in the URL, so that every view is a link. Reads are GET; what is kept is a POST: the theme in a cookie,
+`/trace/{trace_id}/pin` in the store.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,14 +26,16 @@ from starlette.routing import Route
 
 from minitrace.errors import MinitraceError, QueryTimeout
 from minitrace.model import Span, Trace
+from minitrace.store.dictionary import AttributeKey
 from minitrace.store.store import Store
-from minitrace.web import body, forms, waterfall, welcome
+from minitrace.web import body, forms, terms, waterfall, welcome
 from minitrace.web.answers import retry_headers, status_of
 from minitrace.web.lookup import FoundId, find_ids, read_id
 from minitrace.web.render import THEME_COOKIE, THEMES, go_to, render, target
 from minitrace.web.wanted import while_wanted
 
 MAX_FORM_BYTES = 4096
+MAX_SUGGESTIONS = 1000  # attribute keys: some applications make them up as they go
 YEAR_S = 365 * 86_400
 NO_TRACE_ID = "This is not a trace id. One has up to 32 hex digits, such as 4bf92f3577b34da6a3ce929d0e0e4736."
 
@@ -41,7 +45,8 @@ async def search_page(request: Request) -> Response:
     """The newest traces that match; straight to the trace where the text holds the id of one."""
     store = _store(request)
     now_ns = time.time_ns()
-    form = forms.read_form(request.query_params, now_ns)
+    keys = await _attribute_keys(store) if "attributes" in request.query_params or not target(request) else []
+    form = forms.read_form(request.query_params, now_ns, keys)
     ids = find_ids(form.values.get("text", ""))
     if found := await _first_known(store, ids):
         return go_to(request, _trace_url(found.trace_id, found.span_id))
@@ -62,6 +67,8 @@ async def search_page(request: Request) -> Response:
         now_ns=now_ns,
         slots=await _slots(store),
         operations=await _operations(store, form.filter.service),
+        keys=terms.suggestions(keys)[:MAX_SUGGESTIONS],
+        unknown_keys=terms.unknown(form.filter.attributes, keys) if keys else [],
         periods=forms.PERIODS,
         statuses=list(forms.STATUSES),
     )
@@ -78,6 +85,8 @@ async def trace_page(request: Request) -> Response:
         "trace.html",
         fall=waterfall.waterfall(trace, page, span_id),
         notes=waterfall.notes(trace),
+        is_whole=waterfall.is_whole(trace),
+        is_pinned=trace.is_pinned,
         first_error=waterfall.first_error(trace),
         asked_span=request.query_params.get("span", ""),
         **await _span_context(request, trace, span_id),
@@ -95,13 +104,26 @@ async def span_page(request: Request) -> Response:
     return await render(request, "span.html", **context)
 
 
+async def set_pin(request: Request) -> Response:
+    """Keep a trace when old ones are removed, or no longer; the button again, or back to where the form was."""
+    trace_id = _trace_id(request)
+    form = await _read_fields(request)
+    pinned = form.get("pinned", "")
+    if pinned not in ("0", "1"):
+        raise HTTPException(400, "Say pinned=1 to keep this trace, or pinned=0 to let it go with others.")
+    await _store(request).pin(trace_id, is_pinned=pinned == "1")
+    if target(request) == "pin":
+        return await render(request, "trace.html", is_pinned=pinned == "1")
+    return _go_back(request, form, _trace_url(trace_id, None))
+
+
 async def set_theme(request: Request) -> Response:
     """Keep the theme in a cookie, and go back to where the form was."""
-    fields = parse_qs((await body.read(request, MAX_FORM_BYTES)).decode("latin-1"))
-    theme, back = (fields.get(name, [""])[0] for name in ("theme", "next"))
+    form = await _read_fields(request)
+    theme = form.get("theme", "")
     if theme not in THEMES:
         raise HTTPException(400, f"A theme is one of {', '.join(THEMES)}.")
-    response = RedirectResponse(back if _is_own_path(back) else request.scope.get("root_path", "") + "/", 303)
+    response = _go_back(request, form, "/")
     response.set_cookie(THEME_COOKIE, theme, max_age=YEAR_S, httponly=True, samesite="lax")
     return response
 
@@ -122,11 +144,27 @@ def _store(request: Request) -> Store:
     return store
 
 
+async def _read_fields(request: Request) -> dict[str, str]:
+    """The fields of a posted form."""
+    fields = parse_qs((await body.read(request, MAX_FORM_BYTES)).decode("latin-1"))
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _go_back(request: Request, form: Mapping[str, str], home: str) -> Response:
+    """To where the form was, as far as that is a page of ours."""
+    back = form.get("next", "")
+    return RedirectResponse(back if _is_own_path(back) else request.scope.get("root_path", "") + home, 303)
+
+
 async def _trace(request: Request) -> Trace:
+    return await _store(request).trace(_trace_id(request))
+
+
+def _trace_id(request: Request) -> bytes:
     trace_id = read_id(request.path_params["trace_id"], 32)
     if trace_id is None:
         raise HTTPException(404, NO_TRACE_ID)
-    return await _store(request).trace(trace_id)
+    return trace_id
 
 
 async def _span_context(request: Request, trace: Trace, span_id: bytes | None) -> dict[str, Any]:
@@ -154,6 +192,14 @@ async def _operations(store: Store, service: str | None) -> list[str]:
     """What to suggest as names; none is better than an error page."""
     try:
         return await store.operations(service)
+    except QueryTimeout:
+        return []
+
+
+async def _attribute_keys(store: Store) -> list[AttributeKey]:
+    """What to suggest as attributes; none is better than an error page."""
+    try:
+        return await store.attribute_keys()
     except QueryTimeout:
         return []
 
@@ -191,6 +237,7 @@ routes = [
     Route("/_/welcome/stream", welcome.stream),
     Route("/search", search_page),
     Route("/trace/{trace_id}", trace_page),
+    Route("/trace/{trace_id}/pin", set_pin, methods=["POST"]),
     Route("/trace/{trace_id}/span/{span_id}", span_page),
     Route("/theme", set_theme, methods=["POST"]),
 ]

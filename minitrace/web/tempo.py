@@ -20,7 +20,8 @@ from minitrace.errors import DecodeError, MinitraceError, TraceQLError
 from minitrace.model import Kind, StatusCode
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp.encode import encode_export, traces_data
-from minitrace.store.search import Filter, SearchResult, TraceMatch
+from minitrace.store.conditions import Filter
+from minitrace.store.search import SearchResult, TraceMatch
 from minitrace.store.store import Store
 from minitrace.web.answers import plain
 from minitrace.web.lookup import read_id

@@ -91,6 +91,11 @@ def waterfall(trace: Trace, page: int | None = None, selected: bytes | None = No
 def notes(trace: Trace) -> list[str]:
     """What is odd about a trace as a whole, in sentences; an empty list for a complete one."""
     notes = []
+    if removed := trace.removed_count:
+        verb = "was" if removed == 1 else "were"
+        notes.append(
+            f"{present.count(removed, 'span')} of this trace {verb} removed to make room; pin a trace to keep it."
+        )
     orphans = sum(bool(top.span.parent_id) for top in trace.tops)
     roots = len(trace.tops) - orphans
     if not roots:
@@ -105,6 +110,13 @@ def notes(trace: Trace) -> list[str]:
     if odd := sum(_has_odd_times(span) for span in trace.spans):
         notes.append(f"{_spans_have(odd)} odd times.")
     return notes
+
+
+def is_whole(trace: Trace) -> bool:
+    """Whether there is a root, and every parent that a span names."""
+    stored = {span.span_id for span in trace.spans}
+    parents = {span.parent_id for span in trace.spans}
+    return b"" in parents and parents - {b""} <= stored
 
 
 def first_error(trace: Trace) -> Span | None:

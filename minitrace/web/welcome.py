@@ -15,7 +15,8 @@ from starlette.responses import Response, StreamingResponse
 
 from minitrace.errors import QueryTimeout
 from minitrace.live import Live
-from minitrace.store.search import Filter, TraceSummary
+from minitrace.store.conditions import Filter
+from minitrace.store.search import TraceSummary
 from minitrace.store.store import Store
 from minitrace.web.render import env, go_to, render
 

@@ -66,6 +66,9 @@ PAGES = [
     "/search?text=nothing-like-it",
     f"/search?text={'ab' * 16}",
     f"/search?text=script&service={'%3Cb%3E'}",
+    "/search?attributes=card.network%3Dvisa",
+    "/search?attributes=a-key-of-some-length-that-nothing-has%3D1",
+    "/search?attributes=card.network%3D%22vis",
     CHECKOUT,
     f"{CHECKOUT}?span={CHARGE}",
     f"{CHECKOUT}/span/{CHARGE}",
@@ -127,6 +130,56 @@ def test_a_bad_duration_is_said_beside_its_field_and_the_results_stay(server: Se
     expect(results).to_have_text(["frontend GET /checkout"])
     expect(page.locator("#min-problem")).to_be_empty()
     expect(page).to_have_url(f"{server.url}/search?service=frontend&min=50ms")
+
+
+def test_attributes_are_searched_and_a_mistake_is_said_beside_their_field(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/search")
+    field, results = page.get_by_label("Attributes"), page.locator(".traces .what")
+    field.fill("card.network=visa")
+    page.keyboard.press("Tab")
+    expect(results).to_have_text(["frontend GET /checkout"])
+    expect(page).to_have_url(f"{server.url}/search?attributes=card.network%3Dvisa")
+    field.fill('card.network="vis')
+    page.keyboard.press("Enter")
+    expect(page.locator("#attributes-problem")).to_contain_text("At character 14: this quote is not closed")
+    expect(results).to_have_count(1)
+    expect(field).to_have_value('card.network="vis')
+    field.fill("card.network~VIS http.request.method=POST")
+    page.keyboard.press("Enter")
+    expect(page.locator("#attributes-problem")).to_be_empty()
+    expect(results).to_have_text(["frontend GET /checkout"])
+
+
+def test_every_word_of_the_attributes_is_completed(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/search")
+    offered = page.locator("#keys option[value$='card.network=']")
+    expect(offered).to_have_attribute("value", "card.network=")
+    page.get_by_label("Attributes").press_sequentially("http.request.method=POST ")
+    expect(offered).to_have_attribute("value", "http.request.method=POST card.network=")
+    page.get_by_label("Attributes").fill("c")
+    expect(offered).to_have_attribute("value", "card.network=")
+
+
+def test_a_trace_is_pinned_where_it_stands_with_the_keyboard_too(server: Server, page: Page) -> None:
+    page.goto(server.url + CHECKOUT)
+    page.get_by_role("row", name="reserve").locator("td.time").click()
+    expect(page.locator("#detail h2")).to_have_text("reserve")
+    pin = page.locator("#pin button")
+    pin.click()
+    expect(pin).to_have_text("Unpin")
+    expect(pin).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#detail h2")).to_have_text("reserve")  # nothing was loaded anew
+    page.goto(f"{server.url}/search")
+    expect(page.locator(".traces .what", has_text="GET /checkout").locator(".pinned")).to_be_visible()
+    page.goto(server.url + CHECKOUT)
+    pin.focus()
+    page.keyboard.press("Enter")
+    expect(pin).to_have_text("Pin")
+    expect(pin).to_be_focused()
+    page.keyboard.press("Space")
+    expect(pin).to_have_text("Unpin")
+    page.keyboard.press("Space")
+    expect(pin).to_have_attribute("aria-pressed", "false")
 
 
 def test_a_pasted_traceparent_opens_its_span(server: Server, page: Page) -> None:
@@ -246,6 +299,7 @@ def test_everything_works_without_scripts(server: Server, page_without_scripts: 
     page.goto(f"{server.url}/search")
     page.get_by_label("Words, a trace id or a log line").fill("declined")
     page.get_by_label("Status").select_option("error")
+    page.get_by_label("Attributes").fill("card.network=visa")
     page.get_by_role("button", name="Search").click()
     expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
     page.get_by_role("link", name="GET /checkout").click()
@@ -257,5 +311,9 @@ def test_everything_works_without_scripts(server: Server, page_without_scripts: 
     page.get_by_role("button", name="Dark theme").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page).to_have_url(f"{server.url}{CHECKOUT}?span={CHARGE}")
+    for pressed, label in (("Pin", "Unpin"), ("Unpin", "Pin")):
+        page.get_by_role("button", name=pressed, exact=True).click()
+        expect(page.locator("#pin button")).to_have_text(label)
+        expect(page).to_have_url(f"{server.url}{CHECKOUT}?span={CHARGE}")
     page.get_by_role("link", name="Close").click()
     expect(page.locator("#detail h2")).to_have_count(0)

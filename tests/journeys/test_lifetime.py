@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from minitrace.otlp.encode import encode_export
+from minitrace.store import tokens
 from tests.running import Program, Server, until
 from tests.samples import span
 
@@ -61,10 +62,21 @@ class Senders:
 
 
 def stored(path: Path) -> set[str]:
-    """The names of the spans in a file that no server has open."""
+    """The names of the spans in a file that no server has open, as far as the index knows them too."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        return {name for (name,) in connection.execute("SELECT name FROM spans")}
+        found: set[str] = set()
+        for (segment,) in connection.execute("SELECT id FROM segments").fetchall():
+            connection.execute(f"INSERT INTO postings_{segment} (postings_{segment}) VALUES ('integrity-check')")
+            query = f"""
+                SELECT value
+                FROM counts_{segment} JOIN dictionary ON id = ? + substr(term, 2)
+                WHERE term >= 'e0' AND term < 'e:'
+            """
+            names = {name for (name,) in connection.execute(query, (tokens.first_id(segment, tokens.NAME),))}
+            found |= names
+        assert connection.execute("SELECT count(*) FROM spans").fetchone()[0] >= len(found)
+        return found
 
 
 def files_of(path: Path) -> set[str]:

@@ -171,9 +171,14 @@ async def test_what_cannot_be_decoded_is_400_in_the_encoding_of_the_request(
     assert "the body is not" in message_of(response)
 
 
-async def test_invalid_utf8_in_a_protobuf_string_is_400(client: httpx.AsyncClient) -> None:
-    content = encode_export([span("XXXX")]).replace(b"XXXX", b"\xff\xfe\xfd\xfc")
-    assert (await post(client, "/v1/traces", content)).status_code == 400
+async def test_a_span_with_a_string_that_is_not_utf8_is_rejected_by_itself(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    content = encode_export([span("XXXX"), span("good")]).replace(b"XXXX", b"\xff\xfe\xfd\xfc")
+    response = await post(client, "/v1/traces", content)
+    partial = messages.ExportTraceServiceResponse.FromString(response.content).partial_success
+    assert (response.status_code, partial.rejected_spans, await stored(store)) == (200, 1, 1)
+    assert "UTF-8" in partial.error_message
 
 
 @pytest.mark.parametrize("path", SIGNALS)
@@ -266,18 +271,23 @@ async def test_a_small_body_that_unpacks_past_the_limit_is_413(client: httpx.Asy
 async def test_a_busy_store_is_503_with_retry_after_and_nothing_is_read(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "MAX_WAITING_SPANS", 0)
+    monkeypatch.setattr(store_module, "MAX_WAITING_BYTES", 0)
     response = await post(client, "/v1/traces", b"not even protobuf")
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert message_of(response)
 
 
+async def hinder(store: Store, sql: str) -> None:
+    """Run a statement on the writer's own connection."""
+    await store._in_writer(store._writer.connection.execute, sql)
+
+
 async def test_a_database_that_cannot_be_written_is_503_and_later_it_works(
     client: httpx.AsyncClient, store: Store
 ) -> None:
-    await store._writer.execute("PRAGMA query_only = ON")
+    await hinder(store, "PRAGMA query_only = ON")
     refused = await post(client, "/v1/traces", encode_export([span("a")]))
-    await store._writer.execute("PRAGMA query_only = OFF")
+    await hinder(store, "PRAGMA query_only = OFF")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert await stored(store) == 0
     assert (await post(client, "/v1/traces", encode_export([span("a")]))).status_code == 200
@@ -288,9 +298,10 @@ async def test_a_database_that_cannot_be_written_is_503_and_later_it_works(
 async def test_a_mistake_of_ours_is_500_and_the_next_request_works(
     client: httpx.AsyncClient, store: Store, type_: str
 ) -> None:
-    store._inserter._connection = None  # type: ignore[assignment]
+    connection = store._writer.connection
+    store._writer.connection = None  # type: ignore[assignment]
     broken = await post(client, "/v1/traces", BODIES["/v1/traces", type_], type_)
-    store._inserter._connection = store._writer
+    store._writer.connection = connection
     assert (broken.status_code, broken.headers["content-type"], await stored(store)) == (500, type_, 0)
     assert "its log says why" in message_of(broken)
     assert (await post(client, "/v1/traces", BODIES["/v1/traces", type_], type_)).status_code == 200
@@ -300,7 +311,7 @@ async def test_a_mistake_of_ours_is_500_and_the_next_request_works(
 async def test_of_four_requests_the_two_that_were_accepted_are_stored(client: httpx.AsyncClient, store: Store) -> None:
     statuses = []
     for number, hindrance in enumerate(["", "PRAGMA query_only = ON", "PRAGMA query_only = ON", ""]):
-        await store._writer.execute(hindrance or "PRAGMA query_only = OFF")
+        await hinder(store, hindrance or "PRAGMA query_only = OFF")
         statuses.append((await post(client, "/v1/traces", encode_export([span(f"batch {number}")]))).status_code)
     assert statuses == [200, 503, 503, 200]
     assert sorted(item.name for item in (await store.trace(TRACE)).spans) == ["batch 0", "batch 3"]

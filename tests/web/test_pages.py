@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,11 +12,12 @@ from starlette.routing import Mount
 
 from minitrace.config import Config
 from minitrace.live import Live
-from minitrace.model import Status, StatusCode
+from minitrace.model import Event, Status, StatusCode
+from minitrace.store.retention import Limits
 from minitrace.store.store import Store
 from minitrace.web import welcome
 from minitrace.web.app import create_app
-from tests.samples import span, span_id, trace_id
+from tests.samples import T0, span, span_id, trace_id
 from tests.web.pagetext import HTML, Page, get, part, plain, url
 
 FAILED = Status(StatusCode.ERROR, "card declined")
@@ -24,6 +26,11 @@ FAILED = Status(StatusCode.ERROR, "card declined")
 def traces_of(page: Page) -> list[str]:
     """The names of the traces found, in order."""
     return [plain(cell.text) for cell in page.all("td", class_="what")]
+
+
+def offered_in(page: Page, id: str) -> list[str]:
+    """What a datalist offers."""
+    return [o.attributes["value"] for o in page.all("option") if o.parents[-1] is page.one("datalist", id=id)]
 
 
 # The search
@@ -94,8 +101,7 @@ async def test_times_bound_the_start_of_the_trace(client: httpx.AsyncClient, sto
 async def test_operations_are_those_of_the_service(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a"), span("charge", trace="a", service="payment")])
     page = await get(client, "/search?service=payment")
-    offered = [o.attributes["value"] for o in page.all("option") if o.parents[-1].tag == "datalist"]
-    assert offered == ["charge"]
+    assert offered_in(page, "operations") == ["charge"]
 
 
 @pytest.mark.parametrize(
@@ -106,12 +112,82 @@ async def test_operations_are_those_of_the_service(client: httpx.AsyncClient, st
         ("min=2s&max=1s", "This is shorter than the shortest."),
         ("from=yesterday", "Write a date and a time, such as 2026-11-22T13:00."),
         ("to=2026-99-99", "Write a date and a time, such as 2026-11-22T13:00."),
+        (
+            "attributes=retries+>=+3",
+            "At character 1: write retries=value, with one of = > >= < <= ~ and no space around it.",
+        ),
+        (
+            "attributes=size>3",
+            "The values of size are strings, and have no order of numbers: use = or ~ with it, "
+            'or "3" in quotes for the order of letters.',
+        ),
     ],
 )
-async def test_a_field_that_cannot_be_read_says_what_works(client: httpx.AsyncClient, query: str, message: str) -> None:
+async def test_a_field_that_cannot_be_read_says_what_works(
+    client: httpx.AsyncClient, store: Store, query: str, message: str
+) -> None:
+    await store.add([span("checkout", attributes={"size": "large"})])
     answer = await client.get(f"/search?{query}", headers=HTML)
     problems = [p.text for p in Page(answer.text).all("p", class_="problem") if p.text]
     assert (answer.status_code, problems) == (422, [message])
+    name, _, typed = query.partition("&")[0].partition("=")
+    assert Page(answer.text).one("input", name=name).attributes["value"] == typed.replace("+", " ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("http.response.status_code=500", ["number"]),
+        ('http.response.status_code="500"', ["text"]),
+        ("retries>=3", ["number"]),
+        ("retries<3", []),
+        ('user.id="a b"', ["number"]),
+        ("user.id~B", ["number"]),
+        ("zip=01234", ["text"]),
+        ("is.retry=true retries=3", ["number"]),
+        ("is.retry=true zip=01234", []),
+        ("resource.service.name=shop", ["number", "text"]),
+        ("span.service.name=shop", []),
+        ("service.name=shop", ["number", "text"]),
+        ('event."the key"=1', ["number"]),
+        ("retries=9999999999999999999999", []),
+    ],
+)
+async def test_attributes_find_spans(client: httpx.AsyncClient, store: Store, typed: str, found: list[str]) -> None:
+    await store.add(
+        [
+            span(
+                "number",
+                trace="a",
+                attributes={"http.response.status_code": 500, "retries": 3, "user.id": "a b", "is.retry": True},
+                events=[Event(T0, "e", {"the key": 1})],
+            ),
+            span("text", trace="b", attributes={"http.response.status_code": "500", "zip": "01234"}),
+        ]
+    )
+    page = await get(client, f"/search?attributes={quote(typed)}")
+    assert sorted(name.removeprefix("shop ") for name in traces_of(page)) == found
+    assert page.one("input", name="attributes").attributes["value"] == typed
+
+
+async def test_digits_find_strings_where_a_key_has_no_numbers(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("text", trace="a", attributes={"status": "500"})])
+    assert traces_of(await get(client, "/search?attributes=status=500")) == ["shop text"]
+    await store.add([span("number", trace="b", start_ms=1, attributes={"status": 500})])
+    assert traces_of(await get(client, "/search?attributes=status=500")) == ["shop number"]
+    assert traces_of(await get(client, "/search?attributes=resource.status=500")) == []
+
+
+async def test_a_key_that_nothing_has_is_named(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a", attributes={"http.route": "/x"})])
+    page = await get(client, "/search?attributes=http.rout=/x+resource.http.route=/x+http.route=/y")
+    assert "No span has the attribute http.rout or resource.http.route." in page.text
+    assert "No span has" not in (await get(client, "/search?attributes=http.route=/y")).text
+
+
+async def test_the_keys_that_are_stored_are_offered(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a", attributes={"http.route": "/x", "a b": 1})])
+    assert offered_in(await get(client, "/search"), "keys") == ['"a b"=', "http.route=", "service.name="]
 
 
 async def test_a_bad_field_leaves_the_results_alone(client: httpx.AsyncClient, store: Store) -> None:
@@ -129,7 +205,7 @@ async def test_htmx_gets_the_results_alone(client: httpx.AsyncClient, store: Sto
     assert page.all("form") == []
     assert traces_of(page) == ["shop checkout"]
     cleared = [p.text for p in page.all("hx-partial") if p.attributes["hx-target"].endswith("-problem")]
-    assert cleared == ["", "", "", ""]
+    assert cleared == ["", "", "", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -178,12 +254,34 @@ async def test_a_made_up_cursor_is_an_error_that_says_so(client: httpx.AsyncClie
 
 async def test_a_search_that_ran_out_of_time_says_how_far_it_came(tmp_path: Path) -> None:
     async with await Store.open(tmp_path / "slow.db", query_timeout_s=0.02) as slow:
-        await slow.add([span(f"op {n}", trace=f"t{n}", attributes={"key": "a" * 1000}) for n in range(1000)])
+        await slow.add([span("op", trace=f"t{n}", attributes={"key": f"{n}" + "a" * 1000}) for n in range(3000)])
         transport = httpx.ASGITransport(create_app(Config(), store=slow))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4318") as client:
-            page = await get(client, "/search?text=" + "a+" * 300 + "none")
+            page = await get(client, "/search?attributes=" + "key~aab+" * 40)
     assert "The search ran out of time" in page.text
     assert "Search" in page.one("title").text
+
+
+async def test_what_is_not_whole_or_pinned_is_said_in_the_list(tmp_path: Path) -> None:
+    limits = Limits(max_spans=16)
+    async with await Store.open(tmp_path / "small.db", limits=limits) as small:
+        await small.add([span("root", trace="halved"), span("kept", trace="kept")])
+        await small.pin(trace_id("kept"))
+        await small.add([span("late", "root", trace="halved", start_ms=1)])
+        await small.add([span("root", trace="orphan", start_ms=2), span("lost", "gone", trace="orphan")])
+        await small.add([span(f"filler {n}", trace="filler") for n in range(12)])  # the 17th span is one too many
+        await small.keep_within_limits()
+        transport = httpx.ASGITransport(create_app(Config(), store=small))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4318") as client:
+            page = await get(client, "/search")
+            halved = await get(client, url("halved"))
+    rows = traces_of(page)
+    assert "pinned shop kept" in rows
+    assert "shop root incomplete" in rows
+    assert "root not stored 1 removed" in rows
+    assert "1 span of this trace was removed to make room; pin a trace to keep it." in halved.text
+    (mark,) = [m for m in page.all("span", class_="mark") if m.text == "1 removed"]
+    assert mark.attributes["title"] == "1 span of this trace was removed to make room; pin a trace to keep it"
 
 
 # Ids in the search box

@@ -22,6 +22,7 @@ PAGES = {
     "/": "/",
     "/search": "/search",
     "/trace/{trace_id}": f"/trace/{TRACE.hex()}",
+    "/trace/{trace_id}/pin": f"/trace/{TRACE.hex()}/pin",
     "/trace/{trace_id}/span/{span_id}": f"/trace/{TRACE.hex()}/span/{span_id('a').hex()}",
     "/theme": "/theme",
     "/favicon.svg": "/favicon.svg",

@@ -221,7 +221,7 @@ async def test_ids_that_are_none_and_traces_that_are_not_there(
 
 async def test_health_and_readiness(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
-    monkeypatch.setattr(store_module, "MAX_WAITING_SPANS", 0)
+    monkeypatch.setattr(store_module, "MAX_WAITING_BYTES", 0)
     assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 503]
 
 

@@ -63,6 +63,8 @@ def _odd(kind: str) -> list[Span]:
         return [span("a", trace=kind), span("b", trace=kind)]
     if kind == "orphans":
         return [span("a", "lost", trace=kind), span("b", "lost", trace=kind)]
+    if kind == "root and orphan":
+        return [span("a", trace=kind), span("b", "lost", trace=kind)]
     if kind == "one id twice":
         return [span("a", trace=kind, id="x"), span("b", trace=kind, id="x"), span("c", "x", trace=kind)]
     times = {
@@ -265,3 +267,79 @@ async def test_the_eleventh_service_has_stripes(client: httpx.AsyncClient, store
     page = await get(client, url("a"))
     assert [row.attributes["data-span"] for row in page.all("tr", class_="striped")] == [span_id("op 10").hex()]
     assert "svc-0" in page.all("tr", class_="striped")[0].attributes["class"]
+
+
+# The pin
+
+
+def pin_of(page: Page) -> tuple[str, str, str]:
+    button = page.one("button", name="pinned")
+    return plain(button.text), button.attributes["value"], button.attributes["aria-pressed"]
+
+
+async def test_a_trace_is_pinned_and_unpinned(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    page = await get(client, url("a"))
+    form = page.one("form", class_="pinning")
+    assert (form.attributes["action"], form.attributes["method"], pin_of(page)) == (
+        f"{url('a')}/pin", "post", ("Pin", "1", "false"),
+    )  # fmt: skip
+    for pinned, button in (("1", ("Unpin", "0", "true")), ("0", ("Pin", "1", "false"))):
+        here = f"{url('a')}?span={span_id('checkout').hex()}"
+        answer = await client.post(form.attributes["action"], data={"pinned": pinned, "next": here})
+        assert (answer.status_code, answer.headers["location"]) == (303, here)
+        assert pin_of(await get(client, url("a"))) == button
+        assert (await store.trace(trace_id("a"))).is_pinned is (pinned == "1")
+
+
+async def test_htmx_gets_the_pin_alone(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    answer = await client.post(f"{url('a')}/pin", data={"pinned": "1"}, headers=part("div#pin"))
+    page = Page(answer.text)
+    assert (answer.status_code, page.elements[0].tag, pin_of(page)) == (200, "button", ("Unpin", "0", "true"))
+
+
+@pytest.mark.parametrize("back", ["", "//evil.example", "https://evil.example/", "/\\evil.example"])
+async def test_after_pinning_the_way_back_stays_here(client: httpx.AsyncClient, store: Store, back: str) -> None:
+    await store.add([span("checkout", trace="a")])
+    answer = await client.post(f"{url('a')}/pin", data={"pinned": "1", "next": back})
+    assert (answer.status_code, answer.headers["location"]) == (303, url("a"))
+
+
+@pytest.mark.parametrize(
+    ("path", "pinned", "status"),
+    [(url("a"), "2", 400), (url("a"), "", 400), (url("gone"), "1", 404), ("/trace/nonsense", "1", 404)],
+)
+async def test_what_cannot_be_pinned_is_said(
+    client: httpx.AsyncClient, store: Store, path: str, pinned: str, status: int
+) -> None:
+    await store.add([span("checkout", trace="a")])
+    assert (await client.post(f"{path}/pin", data={"pinned": pinned})).status_code == status
+    assert (await client.get(f"{url('a')}/pin")).status_code == 405
+    assert not (await store.trace(trace_id("a"))).is_pinned
+
+
+async def test_a_pin_that_cannot_be_written_is_503(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("checkout", trace="a")])
+    await store._in_writer(store._writer.connection.execute, "PRAGMA query_only = ON")
+    answer = await client.post(f"{url('a')}/pin", data={"pinned": "1"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    await store._in_writer(store._writer.connection.execute, "PRAGMA query_only = OFF")
+    assert (await client.post(f"{url('a')}/pin", data={"pinned": "1"})).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("kind", "marks"),
+    [
+        ("root and orphan", ["incomplete"]),
+        ("orphans", ["incomplete"]),
+        ("cycle", ["incomplete"]),
+        ("two roots", []),
+        ("no times", []),
+    ],
+)
+async def test_a_trace_that_is_not_whole_is_marked(
+    client: httpx.AsyncClient, store: Store, kind: str, marks: list[str]
+) -> None:
+    await store.add(_odd(kind))
+    assert [mark.text for mark in (await get(client, url(kind))).all("span", class_="mark")] == marks

@@ -90,6 +90,7 @@ def _requests(text: str) -> list[tuple[str, dict[str, str]]]:
     """Every page and part that prints telemetry or what was asked."""
     asked = quote(text, safe="")
     child = span_id("root").hex()
+    term = quote('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"', safe="")
     return [
         ("/search", HTML),
         ("/search", part("section#results")),
@@ -99,6 +100,8 @@ def _requests(text: str) -> list[tuple[str, dict[str, str]]]:
             HTML,
         ),
         (f"/search?text={asked}&service={asked}&name={asked}", part("section#results")),
+        (f"/search?attributes={term}%3D{term}", HTML),
+        (f"/search?attributes={term}", part("section#results")),
         (url("a"), HTML),
         (url("b"), HTML),
         (f"{url('a')}?span={child}", HTML),

@@ -1,4 +1,5 @@
-// What every page gains from scripts: copy buttons, the theme without a reload, "/", tidy URLs, a word on errors.
+// What every page gains from scripts: copy buttons, the theme without a reload, "/", completion of every word, tidy
+// URLs, a word on errors.
 // Listeners are on the document, because htmx replaces the body when the reader goes back.
 
 document.documentElement.classList.add("js");
@@ -49,6 +50,19 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   box.focus();
   box.select();
+});
+
+// A browser's list completes the whole field: offer what was typed before the last word together with each of its words.
+document.addEventListener("input", (event) => {
+  const field = event.target.closest?.("input[data-completes]");
+  if (!field) return;
+  const before = field.value.slice(0, field.value.lastIndexOf(" ") + 1);
+  if (before === (field.dataset.before ?? "")) return;
+  field.dataset.before = before;
+  for (const option of field.list.options) {
+    option.dataset.word ??= option.value;
+    option.value = before + option.dataset.word;
+  }
 });
 
 // Fields left empty say nothing: keep them out of the address.

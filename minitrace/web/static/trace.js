@@ -1,5 +1,5 @@
-// The waterfall's rows: a click anywhere on one opens its span beside it, j and k move, Escape closes.
-// Without this module each row's link loads the page with the span.
+// The waterfall's rows: a click anywhere on one opens its span beside it, j and k move, Escape closes. The pin.
+// Without this module each row's link loads the page with the span, and pinning loads it anew.
 
 import { isTyping } from "./page.js";
 
@@ -71,6 +71,13 @@ document.addEventListener("keydown", (event) => {
   const next = all[Math.min(Math.max(place + step, 0), all.length - 1)];
   linkOf(next)?.focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form.pinning");
+  if (!form) return;
+  event.preventDefault();
+  htmx.ajax("POST", form.getAttribute("action"), { source: form, event, target: "#pin" });
 });
 
 const show = () => current()?.scrollIntoView({ block: "nearest" });

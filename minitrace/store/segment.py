@@ -1,0 +1,232 @@
+"""The segment that is being filled, in memory: which values, resources and scopes it has seen, and their tokens.
+
+Attributes arrive as serialized KeyValues, and nine of ten were seen before: a dict from those bytes to their
+token spares the decoding (see `Values`). What is new is numbered here at once and waits in `pending`, from which the
+writer takes all of it with its next transaction. So a row of `dictionary` is committed before, or with, the first
+span that has its token, and a client that goes away in between leaves nothing undone.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from minitrace.model import Value
+from minitrace.otlp.decode import read_attribute, read_resource, read_scope
+from minitrace.store import tokens, values
+
+MAX_VALUES = 250_000  # about 300 bytes of memory each
+MAX_ORIGINS = 10_000  # resources and scopes; every process of a service is a resource of its own, of about a kilobyte
+MAX_INDEXED = 4096  # characters of a value whose words can be found; 10 MB took the index 1.1 s
+LONGEST_KEY = 256  # bytes of a KeyValue that is remembered as it is; a longer one by its hash
+
+EXACT = "\ue000"  # begins the word that stands for a whole value; nobody types it, and FTS5 takes it for a letter
+
+SPAN_SCOPE, RESOURCE_SCOPE, SCOPE_SCOPE, EVENT_SCOPE, LINK_SCOPE, INTRINSIC = (
+    "span", "resource", "instrumentation", "event", "link", "intrinsic",
+)  # fmt: skip
+FIXED_KEYS = {tokens.NAME: "name", tokens.STATUS_MESSAGE: "statusMessage"}
+
+Row = tuple[Any, ...]
+
+
+class Values(dict[bytes, str]):
+    """Serialized KeyValues of one scope and their tokens; a new one gets its token when it is looked up.
+
+    Looking up raises google.protobuf.message.DecodeError for bytes that are no KeyValue.
+    """
+
+    def __init__(self, segment: Segment, scope: str) -> None:
+        self._segment = segment
+        self._scope = scope
+
+    def __missing__(self, raw: bytes) -> str:
+        key = raw if len(raw) <= LONGEST_KEY else blake2b(raw, digest_size=16).digest()
+        token = self.get(key)
+        if token is None:
+            token = self[key] = self._segment.token(self._scope, *read_attribute(raw))
+        return token
+
+
+class Texts(dict[str, str]):
+    """Texts of one intrinsic and their tokens, as `Values`."""
+
+    def __init__(self, segment: Segment, name: str) -> None:
+        self._segment = segment
+        self._name = name
+
+    def __missing__(self, text: str) -> str:
+        token = self[text] = self._segment.token(INTRINSIC, self._name, text)
+        return token
+
+
+class Services(dict[str, int]):
+    """The ids of services by name. A new name gets the next one, and waits in `pending` to be written."""
+
+    def __init__(self, stored: Iterable[tuple[str, int]]) -> None:
+        super().__init__(stored)
+        self.pending: list[Row] = []
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = max(self.values(), default=0) + 1
+        self.pending.append((number, name))
+        return number
+
+
+@dataclass(slots=True)
+class Pending:
+    """Rows that the segment's next transaction writes."""
+
+    keys: list[Row] = field(default_factory=list)
+    values: list[Row] = field(default_factory=list)  # id, column, words
+    resources: list[Row] = field(default_factory=list)
+    scopes: list[Row] = field(default_factory=list)
+    operations: list[Row] = field(default_factory=list)
+
+    @property
+    def queues(self) -> list[list[Row]]:
+        """All of them, in the order above."""
+        return [self.keys, self.values, self.resources, self.scopes, self.operations]
+
+
+class _Key:
+    """A key of one scope and type: its number, and how many values of it there are."""
+
+    __slots__ = ("count", "first_id", "letters")
+
+    def __init__(self, segment: int, number: int, count: int = 0) -> None:
+        self.first_id = tokens.first_id(segment, number)
+        self.letters = tokens.letters(number)
+        self.count = count
+
+
+class Segment:
+    """A segment that takes more spans.
+
+    `span_count` and `size_bytes`, of the requests as they came, are what was laid out for it, stored or not yet.
+    """
+
+    def __init__(self, number: int, services: Services) -> None:
+        self.number = number
+        self.span_count = 0
+        self.size_bytes = 0
+        self.value_count = 0
+        self.pending = Pending()
+        self.span_values = Values(self, SPAN_SCOPE)
+        self.event_values = Values(self, EVENT_SCOPE)
+        self.link_values = Values(self, LINK_SCOPE)
+        self.event_names = Texts(self, "event:name")
+        self.link_traces = Texts(self, "link:traceID")
+        self.names: dict[str, int] = {}
+        self.statuses: dict[bytes, tuple[int, str]] = {b"": (0, "")}
+        self._services = services
+        self._resource_values = Values(self, RESOURCE_SCOPE)
+        self._scope_values = Values(self, SCOPE_SCOPE)
+        self._scope_names = Texts(self, "instrumentation:name")
+        self._scope_versions = Texts(self, "instrumentation:version")
+        self._keys: dict[tuple[str, str, str], _Key] = {}
+        self._next_key = tokens.FIRST_KEY
+        self._resources: dict[tuple[bytes, str], tuple[int, int]] = {}
+        self._scopes: dict[tuple[bytes, str], int] = {}
+        self._resource_count = self._scope_count = 0
+        self._operations: set[tuple[int, str]] = set()
+        for number_, name in FIXED_KEYS.items():
+            self._add_key(number_, INTRINSIC, name, values.STRING)
+
+    def resume(
+        self, span_count: int, keys: Iterable[tuple[int, str, str, str, int]], resource_count: int, scope_count: int
+    ) -> None:
+        """Go on after the rows that are stored: keys with the count of their values, and numbers already given.
+
+        The values themselves are not read: one that comes again gets a second row in `dictionary`, which harms nothing.
+        """
+        self.span_count = span_count
+        self._resource_count, self._scope_count = resource_count, scope_count
+        for number, scope, name, type_, count in keys:
+            self._keys[scope, name, type_] = _Key(self.number, number, count)
+            self._next_key = max(self._next_key, number + 1)
+            self.value_count += count
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether it has as many values, resources or scopes as should be kept in memory."""
+        origins = len(self._resources) + len(self._scopes)
+        return self.value_count >= MAX_VALUES or origins >= MAX_ORIGINS
+
+    def token(self, scope: str, name: str, value: Value) -> str:
+        """A token for a value that has none."""
+        type_ = values.type_of(value)
+        key = self._keys.get((scope, name, type_)) or self._add_key(self._next_key, scope, name, type_)
+        key.count += 1
+        self.value_count += 1
+        column = values.to_column(value)
+        words = f"{column[:MAX_INDEXED]} {exact_word(column)}" if type(column) is str else _words(column)
+        self.pending.values.append((key.first_id + key.count, column, words))
+        return f"{key.letters}{key.count}"
+
+    def name(self, name: str) -> int:
+        """The count of a span name that has none."""
+        token = self.token(INTRINSIC, "name", name)
+        count = self.names[name] = int(token[len(tokens.letters(tokens.NAME)) :])
+        return count
+
+    def status(self, code: int, message: str) -> tuple[int, str]:
+        """A status code, and the token of its message; "" for none."""
+        return code, self.token(INTRINSIC, "statusMessage", message) if message else ""
+
+    def resource(self, raw: bytes, schema_url: str) -> tuple[int, int]:
+        """The number of a serialized Resource, and its service's id. Raises google.protobuf.message.DecodeError."""
+        known = self._resources.get((raw, schema_url))
+        if known is not None:
+            return known
+        resource = read_resource(raw, schema_url)
+        service = self._services[resource.service]
+        attributes = [self.token(RESOURCE_SCOPE, *item) for item in resource.attributes.items()]
+        self._resource_count += 1
+        self.pending.resources.append((
+            tokens.numbered_id(self.number, self._resource_count), service, " ".join(attributes),
+            resource.dropped_attributes, schema_url, values.dump_entities(resource.entities),
+        ))  # fmt: skip
+        known = self._resources[raw, schema_url] = (self._resource_count, service)
+        return known
+
+    def scope(self, raw: bytes, schema_url: str) -> int:
+        """The number of a serialized InstrumentationScope. Raises google.protobuf.message.DecodeError."""
+        known = self._scopes.get((raw, schema_url))
+        if known is not None:
+            return known
+        scope = read_scope(raw, schema_url)
+        attributes = [self.token(SCOPE_SCOPE, *item) for item in scope.attributes.items()]
+        attributes += [self._scope_names[scope.name], self._scope_versions[scope.version]]
+        self._scope_count += 1
+        self.pending.scopes.append((
+            tokens.numbered_id(self.number, self._scope_count), scope.name, scope.version, " ".join(attributes),
+            scope.dropped_attributes, schema_url,
+        ))  # fmt: skip
+        self._scopes[raw, schema_url] = self._scope_count
+        return self._scope_count
+
+    def see_operation(self, service: int, name: str) -> None:
+        """Note that a service has spans of a name."""
+        if (service, name) not in self._operations:
+            self._operations.add((service, name))
+            self.pending.operations.append((service, name, self.number))
+
+    def _add_key(self, number: int, scope: str, name: str, type_: str) -> _Key:
+        key = self._keys[scope, name, type_] = _Key(self.number, number)
+        self._next_key = max(self._next_key, number + 1)
+        self.pending.keys.append((self.number, number, scope, name, type_))
+        return key
+
+
+def _words(column: values.Column) -> str:
+    """What can be found of a value that is no string."""
+    return "" if column is None or isinstance(column, bytes) else str(column)
+
+
+def exact_word(text: str) -> str:
+    """The word that stands for a whole string, among all its words."""
+    return f"{EXACT}{zlib.crc32(text.encode()):x}"

@@ -1,0 +1,186 @@
+"""The form's field "Attributes" to conditions, as in the tags field of Jaeger.
+
+```
+terms    = term (spaces term)*                  all must hold, on one span
+term     = [scope "."] key operator value       nothing between them
+scope    = "span" | "resource" | "event" | "link" | "instrumentation"       none: any of them
+key      = text without spaces, quotes or operators | quoted
+operator = "=" | ">" | ">=" | "<" | "<=" | "~"  ~ is "contains"
+value    = quoted | number | "true" | "false" | text without spaces
+quoted   = a string in double quotes, in it \\" \\\\ \\n \\r \\t as in JSON
+```
+
+`http.response.status_code=500 user.id="a b" resource.host.name~web retries>=3`
+
+Values are compared within their kind. A number or truth value is one if the key has such values; where it has none but
+strings, ``500`` is the string "500". In quotes it always is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from minitrace.errors import DecodeError
+from minitrace.store.dictionary import Attribute, AttributeKey
+
+Operator = Literal["=", ">", ">=", "<", "<=", "contains"]
+SCOPES = ("span", "resource", "event", "link", "instrumentation")
+_OPERATORS: dict[str, Operator] = {"=": "=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "~": "contains"}
+_ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
+_SIGNS = "= > >= < <= ~"
+
+_SPACES = re.compile(r"\s*")
+_SCOPE = re.compile(rf"({'|'.join(SCOPES)})\.(?=[^\s=<>~])")
+_KEY = re.compile(r'[^\s"=<>~]+')
+_OPERATOR = re.compile(r">=|<=|[=<>~]")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_WORD = re.compile(r"\S+")
+_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A condition as typed. `value` is what `text` says: a number or a truth value if it stood without quotes."""
+
+    name: str
+    operator: Operator
+    text: str
+    value: str | int | float | bool
+    scope: str | None = None
+
+
+def read_terms(text: str) -> list[Term]:
+    """The terms in a text.
+
+    Raises:
+        DecodeError: it cannot be read; says at which character, and what would do.
+    """
+    terms = []
+    place = _after_spaces(text, 0)
+    while place < len(text):
+        term, end = _read_term(text, place)
+        place = _after_spaces(text, end)
+        if end < len(text) and place == end:
+            _refuse(end, "leave a space behind the closing quote")
+        terms.append(term)
+    return terms
+
+
+def conditions(terms: Iterable[Term], keys: Iterable[AttributeKey]) -> tuple[Attribute, ...]:
+    """The terms as the store takes them; `keys` tell whether ``500`` is a number or a string.
+
+    Raises:
+        DecodeError: a key is asked for greater or smaller numbers, and has strings only.
+    """
+    types: dict[str, set[tuple[str, str]]] = {}
+    for key in keys:
+        types.setdefault(key.name, set()).add((key.scope, key.type))
+    return tuple(_condition(term, types.get(term.name, set())) for term in terms)
+
+
+def suggestions(keys: Iterable[AttributeKey]) -> list[str]:
+    """How a term begins, for each key, in alphabetical order."""
+    names = {key.name for key in keys if key.scope in SCOPES}
+    return [f"{_written(name)}=" for name in sorted(names) if name]
+
+
+def unknown(wanted: Iterable[Attribute], keys: Iterable[AttributeKey]) -> list[str]:
+    """The keys asked for that no attribute has."""
+    names = {(scope, key.name) for key in keys for scope in (None, key.scope) if key.scope in SCOPES}
+    asked = dict.fromkeys((one.scope, one.name) for one in wanted)
+    return [f"{scope}.{name}" if scope else name for scope, name in asked if (scope, name) not in names]
+
+
+def _condition(term: Term, types: set[tuple[str, str]]) -> Attribute:
+    if isinstance(term.value, str):
+        return Attribute(term.name, term.operator, term.value, term.scope)
+    scopes = (term.scope,) if term.scope else SCOPES
+    found = {type_ for scope, type_ in types if scope in scopes}
+    own = {"bool"} if isinstance(term.value, bool) else {"int", "double"}
+    if found & own or "string" not in found:
+        return Attribute(term.name, term.operator, term.value, term.scope)
+    if term.operator == "=":
+        return Attribute(term.name, "=", term.text, term.scope)
+    raise DecodeError(
+        f"The values of {term.name} are strings, and have no order of numbers: use = or ~ with it, "
+        f'or "{term.text}" in quotes for the order of letters.'
+    )
+
+
+def _read_term(text: str, start: int) -> tuple[Term, int]:
+    scope, place = None, start
+    if found := _SCOPE.match(text, start):
+        scope, place = found[1], found.end()
+    name, place = _read_name(text, place)
+    sign = _OPERATOR.match(text, place)
+    if sign is None:
+        _refuse(start, f"write {text[start:place]}=value, with one of {_SIGNS} and no space around it")
+    if sign[0] == "=" and text[place - 1] == "!":
+        _refuse(place - 1, f"!= is not known here, only {_SIGNS}")
+    word, is_quoted, end = _read_value(text, sign.end())
+    operator = _OPERATORS[sign[0]]
+    value = word if is_quoted or operator == "contains" else _typed(word)
+    if isinstance(value, bool) and operator != "=":
+        _refuse(place, f"{word} is neither more nor less than another value: use =")
+    return Term(name, operator, word, value, scope), end
+
+
+def _read_name(text: str, place: int) -> tuple[str, int]:
+    if text[place] == '"':
+        return _read_quoted(text, place)
+    key = _KEY.match(text, place)
+    if key is None:
+        _refuse(place, f"write a key before {text[place]}, as in http.route=/cart")
+    return key[0], key.end()
+
+
+def _read_value(text: str, place: int) -> tuple[str, bool, int]:
+    """The value's text, whether it stood in quotes, and where it ends."""
+    if text.startswith('"', place):
+        word, end = _read_quoted(text, place)
+        return word, True, end
+    found = _WORD.match(text, place)
+    if found is None:
+        _refuse(place, 'write the value right behind the operator; "" is the empty one')
+    return found[0], False, found.end()
+
+
+def _read_quoted(text: str, place: int) -> tuple[str, int]:
+    quoted = _QUOTED.match(text, place)
+    if quoted is None:
+        _refuse(place, 'this quote is not closed: end the text with ", and write \\" for a quote within it')
+
+    def unescaped(escape: re.Match[str]) -> str:
+        if escape[1] not in _ESCAPES:
+            _refuse(place + 1 + escape.start(), f"write \\\\{escape[1]} for a backslash within quotes")
+        return _ESCAPES[escape[1]]
+
+    return re.sub(r"\\(.)", unescaped, quoted[1], flags=re.DOTALL), quoted.end()
+
+
+def _typed(word: str) -> str | int | float | bool:
+    if word in ("true", "false"):
+        return word == "true"
+    if _INTEGER.fullmatch(word) and -(2**63) <= int(word) < 2**63:  # the store takes no other
+        return int(word)
+    return float(word) if _NUMBER.fullmatch(word) else word
+
+
+def _written(name: str) -> str:
+    """A key as a term has it."""
+    if _KEY.fullmatch(name) and not _SCOPE.match(name) and not name.endswith("!"):
+        return name
+    return '"' + re.sub(r'["\\]', r"\\\g<0>", name).replace("\n", "\\n").replace("\r", "\\r") + '"'
+
+
+def _after_spaces(text: str, place: int) -> int:
+    found = _SPACES.match(text, place)
+    return found.end() if found else place
+
+
+def _refuse(place: int, remedy: str) -> NoReturn:
+    raise DecodeError(f"At character {place + 1}: {remedy}.")
