@@ -1,28 +1,36 @@
 """The command line: parse, call, print.
 
 Exit codes: 0 done, 2 a setting makes no sense or nothing answers, 3 the file cannot be used,
-4 another minitrace has it, 6 it is newer than we are.
+4 another minitrace has it, 5 it is damaged, 6 it is newer than we are, or not ours; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shlex
 import sys
 import threading
+import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from minitrace import __version__, config, errors
+from minitrace import __version__, config, errors, present
 
 if TYPE_CHECKING:
     from minitrace.server import Listening
+    from minitrace.store.maintenance import Description, SegmentDescription
 
 EXIT_CODES: dict[type[errors.MinitraceError], int] = {
     errors.StoreError: 3,
     errors.StoreLocked: 4,
+    errors.StoreDamaged: 5,
     errors.SchemaError: 6,
 }
 _EPILOG = """\
@@ -33,7 +41,24 @@ Without a command, minitrace serves.
   minitrace --port 0 --db :memory:
                                   any free port, nothing kept
   minitrace demo --rate 20        send the shop's traces to a running server
+  minitrace db info               what is in the file; see also: minitrace db --help
 """
+_DB_EPILOG = """\
+FILE is the one that minitrace stores in when no other is named: --db's default, or MINITRACE_DB.
+info, check and backup may be used while a server has the file open, and never write to it.
+
+  minitrace db info
+  minitrace db backup ~/traces.db
+  minitrace db check ~/traces.db
+  minitrace --db ~/traces.db      serve a backup
+
+Exit codes: 0 done, 3 the file cannot be used, 4 a server has it open, 5 it is damaged,
+6 it is newer than this minitrace, or not minitrace's.
+"""
+
+
+SHOWN_SEGMENTS = 3  # of the oldest, and of the newest
+_DB_HELP = "the file (default: the one minitrace stores in) [MINITRACE_DB]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +106,52 @@ def _parser() -> tuple[ArgumentParser, list[str]]:
     )
     _add_demo_amounts(demo)
     demo.set_defaults(run=_demo)
+
+    text = "look at the database file, check it, make it smaller, copy it, or save what a damaged one holds"
+    _add_db_commands(
+        commands.add_parser(
+            "db",
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=_DB_EPILOG,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+    )
     return parser, list(commands.choices)
+
+
+def _add_db_commands(db: ArgumentParser) -> None:
+    commands = db.add_subparsers(metavar="COMMAND", title="commands", required=True)
+
+    def add(name: str, run: Callable[[Namespace], int], help: str, more: str = "") -> ArgumentParser:
+        parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}. {more}")
+        parser.set_defaults(run=run)
+        return parser
+
+    info = add("info", _db_info, "say what is in the file and how large it is")
+    info.add_argument("--json", action="store_true", help="as JSON: sizes in bytes, times in nanoseconds since 1970")
+    check = add(
+        "check", _db_check, "look for damage in the file",
+        "Works on a copy in the folder for temporary files (TMPDIR). Exit code 5 if there is damage.",
+    )  # fmt: skip
+    vacuum = add(
+        "vacuum", _db_vacuum, "write the file anew, without the gaps that removed spans have left",
+        "The server must be stopped. For the time of it, twice the size of the file is needed beside it.",
+    )  # fmt: skip
+    backup = add(
+        "backup", _db_backup, "copy the file, as it is at one moment",
+        "Spans may come meanwhile; all that were acknowledged before are in the copy, which is checked.",
+    )  # fmt: skip
+    recover = add(
+        "recover", _db_recover, "save what a damaged file still holds into a new file in its place",
+        "The server must be stopped. The damaged file is kept as FILE.corrupt-TIME.",
+    )  # fmt: skip
+    for parser in (info, check, vacuum):
+        parser.add_argument("file", nargs="?", metavar="FILE", help=_DB_HELP)
+    recover.add_argument("file", metavar="FILE", help="the damaged file")
+    backup.add_argument("--db", dest="file", metavar="FILE", help=_DB_HELP)
+    backup.add_argument("target", metavar="DEST", help="where the copy goes; its owner alone may read it")
+    backup.add_argument("--force", action="store_true", help="replace DEST if it exists")
 
 
 def _add_demo_amounts(parser: ArgumentParser, only_with: str = "") -> None:
@@ -187,3 +257,156 @@ def _send(parsed: Namespace, url: str, token: str, stop: threading.Event, report
     demo.send(
         url, count=parsed.count, rate=parsed.rate, backfill=parsed.backfill, token=token, stop=stop, report=report
     )
+
+
+def _db_info(parsed: Namespace) -> int:
+    from minitrace.store.maintenance import describe
+
+    description = describe(_db_file(parsed))
+    if parsed.json:
+        print(json.dumps({**asdict(description), "warning": description.warning}, indent=2))
+        return 0
+    print(_plain("\n".join(_described(description))))
+    if description.warning:
+        print(f"\nwarning: {description.warning}")
+    return 0
+
+
+def _described(description: Description) -> Iterator[str]:
+    """The lines of `minitrace db info`."""
+    size, integer, now_ns = present.size, present.integer, time.time_ns()
+    used = f"in use by process {description.process}" if description.process else "not in use"
+    written = f"last written by SQLite {description.written_by}; " if description.written_by else ""
+    yield f"{description.path}  ({used})"
+    yield ""
+    yield (
+        f"  size      {size(description.size_bytes)}, of which {size(description.free_bytes)} free; "
+        f"write-ahead log {size(description.log_bytes)}"
+    )
+    yield f"  schema    {description.schema}; {written}this is SQLite {description.sqlite}"
+    yield (
+        f"  stored    {present.count(description.span_count, 'span')} "
+        f"in {present.count(description.trace_count, 'trace')} "
+        f"of {present.count(description.service_count, 'service')}; {integer(description.pinned_count)} pinned"
+    )
+    segments = description.segments
+    if segments:
+        oldest_ns, newest_ns = segments[0].first_received_ns, max(segment.last_received_ns for segment in segments)
+        yield f"  arrived   {present.time(oldest_ns)} ({present.age(oldest_ns, now_ns)})"
+        yield f"       to   {present.time(newest_ns)} ({present.age(newest_ns, now_ns)})"
+    leaving = sum(segment.is_leaving for segment in segments)
+    yield f"  segments  {len(segments)}" + (f", {leaving} of them being removed" if leaving else "")
+    for segment in segments if len(segments) <= 2 * SHOWN_SEGMENTS else segments[:SHOWN_SEGMENTS]:
+        yield _segment_line(segment, now_ns)
+    if len(segments) > 2 * SHOWN_SEGMENTS:
+        yield "            …"
+        for segment in segments[-SHOWN_SEGMENTS:]:
+            yield _segment_line(segment, now_ns)
+    if description.tables:
+        yield "  tables"
+        rest, all_bytes = dict(description.tables), sum(description.tables.values())
+        for name, size_bytes in description.tables.items():
+            if size_bytes * 50 >= all_bytes:
+                yield _table_line(name, rest.pop(name), all_bytes)
+        yield _table_line("others", sum(rest.values()), all_bytes)
+
+
+def _segment_line(segment: SegmentDescription, now_ns: int) -> str:
+    ages = dict.fromkeys(
+        present.age(came_ns, now_ns) for came_ns in (segment.first_received_ns, segment.last_received_ns)
+    )
+    return f"            {segment.id:<4}{present.count(segment.span_count, 'span'):>15}   {' to '.join(ages)}"
+
+
+def _table_line(name: str, size_bytes: int, all_bytes: int) -> str:
+    return f"            {name:<16}{present.size(size_bytes):>9}  {present.share(size_bytes, all_bytes):>5}"
+
+
+def _db_check(parsed: Namespace) -> int:
+    from minitrace.store.integrity import MAX_PROBLEMS, check
+
+    path = _db_file(parsed)
+    with _progress() as report:
+        found = check(path, report)
+    if not found.problems:
+        print(_plain(f"no problem found in {present.count(found.span_count, 'span')}"))
+        return 0
+    more = " or more" if len(found.problems) >= MAX_PROBLEMS else ""
+    print(f"{present.count(len(found.problems), 'problem')}{more} found in {path}:\n")
+    for problem in found.problems:
+        print("  " + problem.replace("\n", "\n    "))
+    print(
+        f"\nstop the server, then save what can be read: minitrace db recover {shlex.quote(str(path))}"
+        "\nor put a backup in the file's place. minitrace has changed nothing"
+    )
+    return EXIT_CODES[errors.StoreDamaged]
+
+
+def _db_vacuum(parsed: Namespace) -> int:
+    from minitrace.store.maintenance import vacuum
+
+    path = _db_file(parsed)
+    before, after = vacuum(path)
+    print(_plain(f"{path}: {present.size(before)} before, {present.size(after)} now"))
+    return 0
+
+
+def _db_backup(parsed: Namespace) -> int:
+    from minitrace.store.maintenance import back_up
+
+    target = Path(parsed.target)
+    count = back_up(_db_file(parsed), target, is_forced=parsed.force)
+    print(_plain(f"{target}: {present.count(count, 'span')}, {present.size(target.stat().st_size)}, checked"))
+    return 0
+
+
+def _db_recover(parsed: Namespace) -> int:
+    from minitrace.store.recovery import recover
+
+    path = Path(parsed.file)
+    with _progress() as report:
+        found = recover(path, report)
+    print(
+        _plain(
+            f"saved {present.integer(found.span_count)} of {present.count(found.expected_count, 'span')} into {path}"
+        )
+    )
+    losses = {
+        "traces without some of their spans": found.incomplete_traces,
+        "traces without any": found.lost_traces,
+        "spans without some of their values": found.incomplete_spans,
+    }
+    for name, number in losses.items():
+        if number:
+            print(_plain(f"  {name}: {present.integer(number)}"))
+    print(f"the damaged file is kept as {found.original}")
+    return 0
+
+
+def _db_file(parsed: Namespace) -> Path:
+    """The file that was named, or the one that `minitrace serve` would store in."""
+    name = parsed.file or os.environ.get(config.variable("db"), "")
+    if name == config.MEMORY:
+        raise errors.ConfigError(f'"{config.MEMORY}" is no file, and is gone when its server is. Name a file')
+    return config.Config(db=name).path
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What shows one line, over the one before, to who watches at a terminal."""
+    is_watched = sys.stderr.isatty()
+
+    def report(line: str) -> None:
+        if is_watched:
+            print(f"\r\x1b[K{line} …", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield report
+    finally:
+        if is_watched:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _plain(text: str) -> str:
+    """For terminals, not all of which have a thin space."""
+    return text.replace(present.THIN_SPACE, " ")

@@ -60,7 +60,10 @@ def test_the_tree_of_errors_names_every_error_under_its_parent() -> None:
 
 def test_the_exit_codes_that_errors_tell_are_those_of_the_command() -> None:
     told = dict(re.findall(r"(\w+) .*?exit (\d)", errors.__doc__ or ""))
-    assert told == {"ConfigError": "2", "SchemaError": "6", "StoreError": "3", "StoreLocked": "4"}
+    assert told == {"ConfigError": "2", "SchemaError": "6", "StoreDamaged": "5", "StoreError": "3", "StoreLocked": "4"}
+    for code in (0, 2, *cli.EXIT_CODES.values()):
+        assert f"| {code} |" in README
+        assert re.search(rf"\b{code} ", cli.__doc__ or "")
     for error, code in cli.EXIT_CODES.items():
         assert told[error.__name__] == str(code)
 
