@@ -251,9 +251,11 @@ def _forest(spans: Sequence[Span]) -> list[Node]:
             node.problems.append("names itself as its parent")
         elif node.span.parent_id:
             node.problems.append(f"parent {node.span.parent_id.hex()} not received")
-    tops += _cut_cycles(nodes, tops, first)
-    for top in tops:
-        _set_depths(top)
+    if sum(map(_set_depths, tops)) < len(nodes):  # some hang on no top
+        cut = _cut_cycles(nodes, tops, first)
+        for top in cut:
+            _set_depths(top)
+        tops += cut
     return sorted(tops, key=lambda node: (bool(node.span.parent_id), *_order(node.span)))
 
 
@@ -284,10 +286,16 @@ def _earliest_in_cycle(node: Node, first: dict[bytes, Node]) -> Node:
     return min(cycle, key=lambda member: _order(member.span))
 
 
-def _set_depths(top: Node) -> None:
-    for node in top.walk():
+def _set_depths(top: Node) -> int:
+    """Say of each node below a top how deep it is; returns how many nodes there are."""
+    count, stack = 0, [top]
+    while stack:
+        node = stack.pop()
+        count += 1
         for child in node.children:
             child.depth = node.depth + 1
+        stack += node.children
+    return count
 
 
 def _order(span: Span) -> tuple[int, bytes]:

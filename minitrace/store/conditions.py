@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from minitrace.model import MAX_TIME_NS
-from minitrace.store import tokens
+from minitrace.store import tokens, values
 from minitrace.store.database import Reader, work
-from minitrace.store.dictionary import Attribute, tokens_with, tokens_with_word
+from minitrace.store.dictionary import Attribute, Key, keys_named, tokens_with, tokens_with_word
+from minitrace.store.segment import EVENT_SCOPE, INTRINSIC, LINK_SCOPE, SPAN_SCOPE
 
 MOST_TERMS = 400  # in the index query of one condition: 10 µs each
+_SPANS_OWN = (SPAN_SCOPE, EVENT_SCOPE, LINK_SCOPE, INTRINSIC)  # whose tokens stand in the span's row
+_NAME = Key(tokens.NAME, INTRINSIC, values.STRING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Conditions:
         self._reader = reader
         self._wanted = wanted
         self._words = tuple(dict.fromkeys((wanted.text or "").split()))
+        self._keys: dict[tuple[int, str], list[Key]] = {}
+        self._origins: dict[int, list[tuple[str, set[str]]]] = {}  # tokens of resources and scopes, and what they have
         self._sets: dict[int, list[frozenset[str]]] = {}
         self.are_any = any(
             value is not None and value != ()
@@ -74,10 +79,12 @@ class Conditions:
         )  # fmt: skip
 
     async def prepare(self) -> None:
-        """Read which segments there are."""
+        """Read which segments there are, and the keys that are asked for."""
         sql = "SELECT id, first_span, newest_start_ns FROM segments WHERE state < 2 ORDER BY id"
         self.segments = [Segment(*row) for row in await self._reader.rows(sql)]
         self._firsts = [segment.first_span for segment in self.segments]
+        if self._wanted.attributes:
+            self._keys = await keys_named(self._reader, {attribute.name for attribute in self._wanted.attributes})
 
     def segment_of(self, span: int) -> Segment:
         """The segment of a span's row."""
@@ -137,13 +144,21 @@ class Conditions:
             if wanted.service is not None:
                 found.append(await self._service_tokens(segment.id, wanted.service))
             if wanted.name is not None:
-                name = Attribute("name", "=", wanted.name, "intrinsic")
-                found.append(await tokens_with(self._reader, segment.id, name))
-            own = [await tokens_with(self._reader, segment.id, attribute) for attribute in wanted.attributes]
-            own += [await tokens_with_word(self._reader, segment.id, word) for word in self._words]
-            found += [await self._with_origins(segment.id, tokens_) for tokens_ in own]
+                name = Attribute("name", "=", wanted.name, INTRINSIC)
+                found.append(await tokens_with(self._reader, segment.id, [_NAME], name))
+            found += [await self._attribute_tokens(segment.id, attribute) for attribute in wanted.attributes]
+            for word in self._words:
+                own = await tokens_with_word(self._reader, segment.id, word)
+                found.append(await self._with_origins(segment.id, own))
             self._sets[segment.id] = [frozenset(tokens_) for tokens_ in found]
         return self._sets[segment.id]
+
+    async def _attribute_tokens(self, segment: int, attribute: Attribute) -> set[str]:
+        keys = self._keys.get((segment, attribute.name), [])
+        own = await tokens_with(self._reader, segment, keys, attribute)
+        if attribute.scope in _SPANS_OWN or all(key.scope in _SPANS_OWN for key in keys):
+            return own
+        return await self._with_origins(segment, own)
 
     async def _service_tokens(self, segment: int, service: str) -> set[str]:
         sql = """
@@ -155,14 +170,18 @@ class Conditions:
 
     async def _with_origins(self, segment: int, found: set[str]) -> set[str]:
         """These tokens, and those of the resources and scopes that have one of them."""
-        first = tokens.numbered_id(segment, 0)
-        origins = set()
-        for letter, table in (("a", "resources"), ("b", "scopes")):
-            sql = f"SELECT id, attributes FROM {table} WHERE id BETWEEN ? AND ?"
-            for id_, attributes in await self._reader.rows(sql, self._origin_bounds(segment)):
-                if not found.isdisjoint(attributes.split()):
-                    origins.add(f"{letter}{id_ - first}")
-        return found | origins
+        if not found:
+            return found
+        if segment not in self._origins:
+            first = tokens.numbered_id(segment, 0)
+            self._origins[segment] = [
+                (f"{letter}{id_ - first}", set(attributes.split()))
+                for letter, table in (("a", "resources"), ("b", "scopes"))
+                for id_, attributes in await self._reader.rows(
+                    f"SELECT id, attributes FROM {table} WHERE id BETWEEN ? AND ?", self._origin_bounds(segment)
+                )
+            ]
+        return found | {token for token, own in self._origins[segment] if not found.isdisjoint(own)}
 
     def _origin_bounds(self, segment: int) -> tuple[int, int]:
         return tokens.numbered_id(segment, 0), tokens.numbered_id(segment + 1, 0) - 1

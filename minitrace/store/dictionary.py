@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from minitrace.model import Value
 from minitrace.store import tokens, values
 from minitrace.store.database import Reader, work
-from minitrace.store.segment import EXACT, exact_word
+from minitrace.store.segment import EXACT, INTRINSIC, exact_word
 
 Operator = Literal["=", ">", ">=", "<", "<=", "contains", "fits"]
+MAX_PATTERN = 10_000  # characters; SQLite refuses patterns of 50 000 bytes
 _NUMBERS = (values.INT, values.DOUBLE)
 _LAST = (1 << tokens.COUNT_BITS) - 1  # the largest count of a key's values
 
@@ -86,10 +87,10 @@ async def attribute_values(reader: Reader, scope: str, name: str, limit: int) ->
     """
     for segment, number, type_ in await reader.rows(sql, (scope, name)):
         counts = await _counts(reader, segment, number, _origins_of(scope, name))
-        commonest = {tokens.id_of(segment, token): count for token, count in counts.most_common(limit * 2)}
+        commonest = tokens.ids_of(segment, (token for token, _ in counts.most_common(limit * 2)))
         ids = ", ".join(map(str, commonest))
         for value_id, column in await reader.rows(f"SELECT id, value FROM dictionary WHERE id IN ({ids})"):
-            found[type_, column] += commonest[value_id]
+            found[type_, column] += counts[commonest[value_id]]
     return [ValueCount(values.from_column(*value), count) for value, count in found.most_common(limit)]
 
 
@@ -120,14 +121,32 @@ async def _counts(reader: Reader, segment: int, key: int, origins: tuple[str, in
     return found
 
 
-async def tokens_with(reader: Reader, segment: int, wanted: Attribute) -> set[str]:
-    """The tokens of a segment's values that fulfil a condition."""
-    scope, bound = ("scope = ?", (wanted.scope,)) if wanted.scope else ("scope != 'intrinsic'", ())
-    sql = f"SELECT number, type FROM keys WHERE name = ? AND segment = ? AND {scope}"
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of one segment: its number, scope and type."""
+
+    number: int
+    scope: str
+    type: str
+
+
+async def keys_named(reader: Reader, names: Iterable[str]) -> dict[tuple[int, str], list[Key]]:
+    """The keys with one of these names, by segment and name."""
+    wanted = list(names)
+    found: dict[tuple[int, str], list[Key]] = {}
+    sql = f"SELECT segment, name, number, scope, type FROM keys WHERE name IN ({', '.join('?' * len(wanted))})"
+    for segment, name, *key in await reader.rows(sql, wanted):
+        found.setdefault((segment, name), []).append(Key(*key))
+    return found
+
+
+async def tokens_with(reader: Reader, segment: int, keys: Iterable[Key], wanted: Attribute) -> set[str]:
+    """The tokens of a segment's values that fulfil a condition; of these keys those that can."""
     found: set[str] = set()
-    for number, type_ in await reader.rows(sql, (wanted.name, segment, *bound)):
-        if _can_fit(wanted, type_):
-            found |= await _tokens_of_key(reader, segment, number, wanted)
+    for key in keys:
+        is_meant = key.scope == wanted.scope if wanted.scope else key.scope != INTRINSIC
+        if is_meant and _can_fit(wanted, key.type):
+            found |= await _tokens_of_key(reader, segment, key.number, wanted)
     return found
 
 
@@ -151,6 +170,11 @@ async def _tokens_of_key(reader: Reader, segment: int, key: int, wanted: Attribu
             WHERE words_{segment} MATCH ? AND words_{segment}.rowid BETWEEN ? AND ? AND value = ?
         """
         rows = await reader.rows(sql, (f'"{exact_word(value)}"', *bounds, value))
+    elif wanted.operator == "contains" and len(str(value)) < MAX_PATTERN:
+        # three times as quick as instr(lower(value), …), which takes what is too long for a pattern
+        sql = "SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND value LIKE ? ESCAPE char(92)"
+        escaped = re.sub(r"([\\%_])", r"\\\1", str(value))
+        rows = await reader.rows(sql, (*bounds, f"%{escaped}%"))
     elif wanted.operator == "contains":
         sql = "SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND instr(lower(value), lower(?))"
         rows = await reader.rows(sql, (*bounds, value))
@@ -160,7 +184,7 @@ async def _tokens_of_key(reader: Reader, segment: int, key: int, wanted: Attribu
     else:
         sql = f"SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND value {wanted.operator} ?"
         rows = await reader.rows(sql, (*bounds, value))
-    return {tokens.token_of(row[0]) for row in rows}
+    return tokens.tokens_of(row[0] for row in rows)
 
 
 def _fitting(rows: list[Any], fits: Callable[[str], Any]) -> list[Any]:
@@ -176,7 +200,7 @@ async def tokens_with_word(reader: Reader, segment: int, word: str) -> set[str]:
     if not parts:
         sql = "SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND typeof(value) != 'blob' AND instr(value, ?)"
         bounds = (tokens.first_id(segment), tokens.first_id(segment + 1) - 1)
-        return {tokens.token_of(row[0]) for row in await reader.rows(sql, (*bounds, word))}
+        return tokens.tokens_of(row[0] for row in await reader.rows(sql, (*bounds, word)))
     query = " AND ".join(f'"{part}" *' for part in parts)
     if parts == [word]:
         rows = await reader.rows(f"SELECT rowid FROM words_{segment} WHERE words_{segment} MATCH ?", (query,))
@@ -187,4 +211,4 @@ async def tokens_with_word(reader: Reader, segment: int, word: str) -> set[str]:
             WHERE words_{segment} MATCH ? AND instr(lower(value), lower(?))
         """
         rows = await reader.rows(sql, (query, word))
-    return {tokens.token_of(row[0]) for row in rows}
+    return tokens.tokens_of(row[0] for row in rows)

@@ -297,14 +297,22 @@ class _Finder:
         """The first matching spans of each trace; its first spans where there was nothing to match."""
         if self._conditions.are_any or not number:
             return {trace: rows[:number] for trace, rows in self._found.items()}
-        sql = """
-            SELECT id, trace, span_id, name, service, start_ns, duration_ns, status
-            FROM spans
-            WHERE trace = ?
-            ORDER BY start_ns, id
-            LIMIT ?
+        ids = ", ".join(map(str, self._found))
+        sql = f"""
+            SELECT *
+            FROM (
+                SELECT id, trace, span_id, name, service, start_ns, duration_ns, status,
+                    row_number() OVER (PARTITION BY trace ORDER BY start_ns, id) AS place
+                FROM spans
+                WHERE trace IN ({ids})
+            )
+            WHERE place <= ?
+            ORDER BY trace, place
         """
-        return {trace: await self._reader.rows(sql, (trace, number)) for trace in self._found}
+        shown: dict[int, list[Any]] = {trace: [] for trace in self._found}
+        for row in await self._reader.rows(sql, (number,)):
+            shown[row[1]].append(row)
+        return shown
 
     async def _names(self, rows: Iterable[Any]) -> dict[int, str]:
         """The names of spans, by their ids."""

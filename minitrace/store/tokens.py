@@ -7,6 +7,7 @@ for most of them the count is the value itself, and no row of `dictionary` is ne
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 KEY_BITS = 20
@@ -26,18 +27,23 @@ def letters(key: int) -> str:
     return text
 
 
-@lru_cache(4096)
-def number_of(letters_: str) -> int:
-    """The number of a key in letters."""
-    number = 0
-    for letter in letters_:
-        number = number * 26 + ord(letter) - 97
-    return number
-
-
 def token_of(value_id: int) -> str:
     """The token of a row of `dictionary`."""
     return f"{letters(key_of(value_id))}{value_id & (1 << COUNT_BITS) - 1}"
+
+
+def tokens_of(value_ids: Iterable[int]) -> set[str]:
+    """The tokens of many rows of `dictionary`, quickest in the order of their ids."""
+    found: list[str] = []
+    first = last = 0
+    prefix = ""
+    for value_id in value_ids:
+        if not first < value_id <= last:
+            first = value_id >> COUNT_BITS << COUNT_BITS
+            last = first + (1 << COUNT_BITS) - 1
+            prefix = letters(key_of(value_id))
+        found.append(f"{prefix}{value_id - first}")
+    return set(found)
 
 
 def key_of(value_id: int) -> int:
@@ -47,8 +53,28 @@ def key_of(value_id: int) -> int:
 
 def id_of(segment: int, token: str) -> int:
     """The `dictionary.id` of a token."""
-    name = token.rstrip("0123456789")
-    return first_id(segment, number_of(name)) + int(token[len(name) :])
+    (value_id,) = ids_of(segment, [token])
+    return value_id
+
+
+def ids_of(segment: int, tokens: Iterable[str]) -> dict[int, str]:
+    """Tokens by their `dictionary.id`."""
+    found: dict[int, str] = {}
+    firsts: dict[str, int] = {}
+    for token in tokens:
+        name = token.rstrip("0123456789")
+        first = firsts.get(name)
+        if first is None:
+            first = firsts[name] = first_id(segment, _number(name))
+        found[first + int(token[len(name) :])] = token
+    return found
+
+
+def _number(letters_: str) -> int:
+    number = 0
+    for letter in letters_:
+        number = number * 26 + ord(letter) - 97
+    return number
 
 
 def first_id(segment: int, key: int = 0) -> int:

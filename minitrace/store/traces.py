@@ -66,34 +66,27 @@ async def _segment_spans(reader: Reader, segment: int, rows: list[Any], trace_id
     for text in (*(row[11] for row in rows), *(row[1] for row in resource_rows), *(row[3] for row in scope_rows)):
         wanted.update(text.split())
     wanted.update(f"e{row[5]}" for row in rows)
-    known = await attributes_of(reader, segment, wanted)
-    return await work(_build, segment, rows, trace_id, resource_rows, scope_rows, known, size=len(rows))
-
-
-async def attributes_of(reader: Reader, segment: int, wanted: Iterable[str]) -> Known:
-    """What tokens of a segment stand for: key and value."""
-    by_id = {tokens.id_of(segment, token): token for token in wanted}
+    by_id = tokens.ids_of(segment, wanted)
     ids = ", ".join(map(str, sorted(by_id)))
-    types = await reader.rows(_TYPES, (segment,))
-    rows = await reader.rows(f"SELECT id, value FROM dictionary WHERE id IN ({ids})")
-    return await work(_known, types, rows, by_id, size=len(rows))
+    types = {number: (name, type_) for number, name, type_ in await reader.rows(_TYPES, (segment,))}
+    value_rows = await reader.rows(f"SELECT id, value FROM dictionary WHERE id IN ({ids})")
+
+    def build() -> list[Span]:
+        known = _known(value_rows, by_id, types)
+        resources = {row[0] - tokens.numbered_id(segment, 0): _resource(row, known) for row in resource_rows}
+        scopes = {row[0] - tokens.numbered_id(segment, 0): _scope(row, known) for row in scope_rows}
+        return [_span(row, trace_id, known, resources[row[3]], scopes[row[4]]) for row in rows]
+
+    return await work(build, size=len(rows))
 
 
-def _known(types: list[Any], rows: list[Any], by_id: dict[int, str]) -> Known:
-    keys = {number: (name, type_) for number, name, type_ in types}
+def _known(value_rows: list[Any], by_id: dict[int, str], types: dict[int, tuple[str, str]]) -> Known:
+    """What tokens stand for: key and value."""
     known: Known = {}
-    for value_id, column in rows:
-        name, type_ = keys[tokens.key_of(value_id)]
+    for value_id, column in value_rows:
+        name, type_ = types[tokens.key_of(value_id)]
         known[by_id[value_id]] = (name, column if type_ == values.STRING else values.from_column(type_, column))
     return known
-
-
-def _build(
-    segment: int, rows: list[Any], trace_id: bytes, resource_rows: list[Any], scope_rows: list[Any], known: Known
-) -> list[Span]:
-    resources = {row[0] - tokens.numbered_id(segment, 0): _resource(row, known) for row in resource_rows}
-    scopes = {row[0] - tokens.numbered_id(segment, 0): _scope(row, known) for row in scope_rows}
-    return [_span(row, trace_id, known, resources[row[3]], scopes[row[4]]) for row in rows]
 
 
 def _ids(segment: int, numbers: Iterable[int]) -> str:
@@ -103,20 +96,22 @@ def _ids(segment: int, numbers: Iterable[int]) -> str:
 def _span(row: Any, trace_id: bytes, known: Known, resource: Resource, scope: Scope) -> Span:
     _, span_id, parent_id, _, _, name, kind, status, start_ns, duration_ns, flags, attributes, details = row
     end_ns = start_ns + duration_ns
-    fields: dict[str, Any] = {"status": Status(status)}
+    fields: dict[str, Any] = {}
     if details:
         message = messages.RawSpan.FromString(details)
         fields = read_details(message)
         if message.start_time_unix_nano or message.end_time_unix_nano:
             start_ns, end_ns = message.start_time_unix_nano, message.end_time_unix_nano
+    else:
+        fields = {"status": Status(status)}
     return Span(
-        trace_id=trace_id,
-        span_id=span_id,
-        parent_id=parent_id or b"",
-        name=str(known[f"e{name}"][1]),
-        kind=kind,
-        start_ns=start_ns,
-        end_ns=end_ns,
+        trace_id,
+        span_id,
+        str(known[f"e{name}"][1]),
+        start_ns,
+        end_ns,
+        parent_id or b"",
+        kind,
         attributes=_attributes(attributes.split(), known),
         flags=flags,
         resource=resource,
@@ -126,7 +121,7 @@ def _span(row: Any, trace_id: bytes, known: Known, resource: Resource, scope: Sc
 
 
 def _attributes(wanted: Iterable[str], known: Known) -> Attributes:
-    return dict([known[token] for token in wanted])
+    return dict(map(known.__getitem__, wanted))
 
 
 def _resource(row: Any, known: Known) -> Resource:

@@ -138,6 +138,13 @@ async def test_past_the_deadline_it_says_what_was_found_and_how_far_it_looked(
     assert found.looked_back_to_ns is None or found.looked_back_to_ns > T0
 
 
+async def test_a_part_of_a_text_may_be_longer_than_a_pattern_of_sqlite(store: Store) -> None:
+    text = "Abc" * 20_000
+    await store.add([span("long", attributes={"k": text})])
+    for part, count in ((text[1:].lower(), 1), (text + "d", 0)):
+        assert len((await store.search(Filter(attributes=(Attribute("k", "contains", part),)))).matches) == count
+
+
 @pytest.mark.parametrize("cursor", ["x", "1", "1-", "-1", "1-x", "1-1-1", "²-1"])
 async def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(DecodeError, match="not a place to continue from"):
