@@ -100,7 +100,7 @@ class Retention:
         rows = self._connection.execute(
             """
             SELECT traces.trace_id, spans.id
-            FROM traces JOIN spans ON spans.trace = traces.id
+            FROM traces CROSS JOIN spans ON spans.trace = traces.id
             WHERE traces.is_pinned AND spans.id BETWEEN ? AND ?
             ORDER BY traces.id
             LIMIT ?
