@@ -247,9 +247,6 @@ class Readers:
     async def reader(self) -> AsyncIterator[Reader]:
         """Borrow a reader; the clock for its deadline starts when it is lent.
 
-        All its queries see the file as it is at the first one: a segment that retention takes away in
-        between stays visible to the end.
-
         Raises:
             QueryTimeout: none became free in time.
         """
@@ -257,16 +254,25 @@ class Readers:
             reader = await asyncio.wait_for(self._free.get(), self._timeout_s)
         except TimeoutError:
             raise QueryTimeout("too many queries at once; try again in a moment") from None
+        reader.deadline = time.monotonic() + self._timeout_s
         try:
-            reader.deadline = time.monotonic() + self._timeout_s
-            await reader.rows("BEGIN")
             yield reader
         finally:
-            reader.deadline = float("inf")
+            self._free.put_nowait(reader)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Reader]:
+        """Borrow a reader whose queries all see the file as it is at the first one.
+
+        A segment that retention takes away in between stays visible to the end. Raises as `reader` does.
+        """
+        async with self.reader() as reader:
+            await reader.rows("BEGIN")
             try:
-                await asyncio.shield(reader.rows("ROLLBACK"))
+                yield reader
             finally:
-                self._free.put_nowait(reader)
+                reader.deadline = float("inf")
+                await asyncio.shield(reader.rows("ROLLBACK"))
 
     async def close(self) -> None:
         """Close all of them."""

@@ -146,14 +146,14 @@ class Store:
 
     async def trace(self, trace_id: bytes) -> Trace:
         """A trace with all its stored spans. Raises TraceNotFound, QueryTimeout."""
-        async with self._readers.reader() as reader:
+        async with self._readers.snapshot() as reader:
             return await traces.load(reader, trace_id)
 
     async def search(
         self, filter: Filter, *, limit: int = 20, spans_per_trace: int = 3, before: str | None = None
     ) -> SearchResult:
         """The newest traces that match; `before` is the `next` of an earlier result. Raises DecodeError."""
-        async with self._readers.reader() as reader:
+        async with self._readers.snapshot() as reader:
             return await search(reader, filter, limit=limit, spans_per_trace=spans_per_trace, before=before)
 
     async def services(self) -> list[str]:
@@ -166,18 +166,19 @@ class Store:
         async with self._readers.reader() as reader:
             return [row[0] for row in await reader.rows(sql)]
 
-    async def operations(self, service: str | None = None) -> list[str]:
-        """The span names of one service or of all, in alphabetical order, at most a thousand."""
+    async def operations(self, service: str | None = None, *, limit: int = 1000) -> list[str]:
+        """Span names of one service or of all, in alphabetical order."""
         sql = """
             SELECT DISTINCT name
             FROM operations
             WHERE service = (SELECT id FROM services WHERE services.name = ?)
-            LIMIT 1000
+            LIMIT ?
         """
         if service is None:
-            sql = "SELECT DISTINCT name FROM operations LIMIT 1000"
+            sql = "SELECT DISTINCT name FROM operations LIMIT ?"
+        bound = (limit,) if service is None else (service, limit)
         async with self._readers.reader() as reader:
-            return sorted(row[0] for row in await reader.rows(sql, () if service is None else (service,)))
+            return sorted(row[0] for row in await reader.rows(sql, bound))
 
     async def attribute_keys(self) -> list[AttributeKey]:
         """Every key that attributes have, by scope and type, with how many distinct values it has."""
@@ -186,7 +187,7 @@ class Store:
 
     async def attribute_values(self, scope: str, name: str, *, limit: int = 100) -> list[ValueCount]:
         """The values of a key, the commonest first, with how many spans have each."""
-        async with self._readers.reader() as reader:
+        async with self._readers.snapshot() as reader:
             return await attribute_values(reader, scope, name, limit)
 
     async def known(self, trace_ids: Sequence[bytes]) -> list[bytes]:
@@ -316,7 +317,7 @@ class Store:
 
     async def _move(self, trace_id: bytes, rows: list[int]) -> None:
         """Write spans again, into the newest segment, in place of these rows."""
-        async with self._readers.reader() as reader:
+        async with self._readers.snapshot() as reader:
             spans = await traces.load_some(reader, trace_id, rows)
         await self._add(Request(lambda: _export(spans), replaces=rows))
 

@@ -13,10 +13,11 @@ All state is in the URL, so that every view is a link. Reads are GET; what is ke
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
@@ -27,6 +28,7 @@ from starlette.routing import Route
 from minitrace.errors import MinitraceError, QueryTimeout
 from minitrace.model import Span, Trace
 from minitrace.store.dictionary import AttributeKey
+from minitrace.store.search import SearchResult
 from minitrace.store.store import Store
 from minitrace.web import body, forms, terms, waterfall, welcome
 from minitrace.web.answers import retry_headers, status_of
@@ -34,7 +36,10 @@ from minitrace.web.lookup import FoundId, find_ids, read_id
 from minitrace.web.render import THEME_COOKIE, THEMES, go_to, render, target
 from minitrace.web.wanted import while_wanted
 
+T = TypeVar("T")
+
 MAX_FORM_BYTES = 4096
+MAX_OPERATIONS = 200  # suggested as names; a thousand of them took half the time of a page
 MAX_SUGGESTIONS = 1000  # attribute keys: some applications make them up as they go
 YEAR_S = 365 * 86_400
 NO_TRACE_ID = "This is not a trace id. One has up to 32 hex digits, such as 4bf92f3577b34da6a3ce929d0e0e4736."
@@ -45,16 +50,21 @@ async def search_page(request: Request) -> Response:
     """The newest traces that match; straight to the trace where the text holds the id of one."""
     store = _store(request)
     now_ns = time.time_ns()
-    keys = await _attribute_keys(store) if "attributes" in request.query_params or not target(request) else []
+    is_typed = bool(request.query_params.get("attributes"))
+    keys = await _attribute_keys(store) if is_typed else []
     form = forms.read_form(request.query_params, now_ns, keys)
     ids = find_ids(form.values.get("text", ""))
     if found := await _first_known(store, ids):
         return go_to(request, _trace_url(found.trace_id, found.span_id))
     missing = ids[0] if ids and ids[0].exact else None
-    began = time.perf_counter()
-    result = None
-    if not form.problems and not missing:
-        result = await store.search(form.filter, limit=form.limit, spans_per_trace=3, before=form.before)
+    has_question = not form.problems and not missing
+    (result, elapsed_ns), slots, operations, suggested_keys = await asyncio.gather(
+        _search(store, form) if has_question else _nothing((None, 0)),
+        _slots(store),
+        _operations(store, form.filter.service),
+        _nothing([]) if is_typed or target(request) else _attribute_keys(store),
+    )
+    keys = keys or suggested_keys
     return await render(
         request,
         "search.html",
@@ -62,11 +72,11 @@ async def search_page(request: Request) -> Response:
         form=form,
         missing=missing,
         result=result,
-        elapsed_ns=int((time.perf_counter() - began) * 1e9),
+        elapsed_ns=elapsed_ns,
         longest_ns=max((match.summary.duration_ns for match in result.matches), default=0) if result else 0,
         now_ns=now_ns,
-        slots=await _slots(store),
-        operations=await _operations(store, form.filter.service),
+        slots=slots,
+        operations=operations,
         keys=terms.suggestions(keys)[:MAX_SUGGESTIONS],
         unknown_keys=terms.unknown(form.filter.attributes, keys) if keys else [],
         periods=forms.PERIODS,
@@ -191,7 +201,7 @@ async def _first_known(store: Store, ids: list[FoundId]) -> FoundId | None:
 async def _operations(store: Store, service: str | None) -> list[str]:
     """What to suggest as names; none is better than an error page."""
     try:
-        return await store.operations(service)
+        return await store.operations(service, limit=MAX_OPERATIONS)
     except QueryTimeout:
         return []
 
@@ -202,6 +212,17 @@ async def _attribute_keys(store: Store) -> list[AttributeKey]:
         return await store.attribute_keys()
     except QueryTimeout:
         return []
+
+
+async def _search(store: Store, form: forms.SearchForm) -> tuple[SearchResult | None, int]:
+    """What is found, and how many nanoseconds it took."""
+    began = time.perf_counter()
+    result = await store.search(form.filter, limit=form.limit, spans_per_trace=3, before=form.before)
+    return result, int((time.perf_counter() - began) * 1e9)
+
+
+async def _nothing(value: T) -> T:
+    return value
 
 
 async def _slots(store: Store) -> dict[str, int]:

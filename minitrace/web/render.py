@@ -6,6 +6,8 @@ says which part to send, and a handler need not know.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -50,6 +52,20 @@ env.filters |= {  # all figures for people come from `present`
     "hex": bytes.hex,
     "percent": lambda number: f"{number:.3f}".rstrip("0").rstrip(".") + "%",
 }
+
+
+@lru_cache(4096)
+def _service(name: str, slot: int, number: int | None) -> str:
+    label: str = env.get_template("_services.html").module.service(name, slot, number)  # type: ignore[attr-defined]
+    return label
+
+
+def service(name: str, slots: Mapping[str, int], number: int | None = None) -> str:
+    """A service's name as its label, for templates; `slots` says which colour. A search page has hundreds."""
+    return _service(name, slots.get(name, 0), number)
+
+
+env.globals["service"] = service
 
 
 async def render(request: Request, name: str, status_code: int = 200, **context: Any) -> Response:
