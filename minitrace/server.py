@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
+import itertools
 import logging
 import secrets
 import signal
@@ -28,11 +30,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from minitrace.config import MEMORY, Config
 from minitrace.errors import ConfigError
 from minitrace.live import Live
+from minitrace.store.store import Store
 from minitrace.web.app import create_app, open_store
 
 GRACE_S = 4  # for requests that are being answered when told to stop
 # SDKs export every 5 s on a kept connection: uvicorn's own 5 s would close it just as they write.
 KEEP_ALIVE_S = 75
+GARBAGE_EVERY_S = 20
+NEVER = 1_000_000_000
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # With Python's own 5 ms the store's writer, back from a statement in SQLite, waits that long for Python's lock while
 # another thread decodes. Measured: 1.5 times the spans a second.
@@ -175,7 +180,7 @@ def serve(config: Config, on_ready: Callable[[Listening], None] = lambda listeni
     sockets = bind(config.host, config.port)
     url = _url(config.host, sockets[0].getsockname()[1])
     is_token_new = config.token != asked.token
-    switch_interval_s = sys.getswitchinterval()
+    switch_interval_s, garbage_thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_INTERVAL_S)  # here only: whoever embeds the app has settings of their own
     try:
         if config.db != MEMORY:
@@ -187,6 +192,8 @@ def serve(config: Config, on_ready: Callable[[Listening], None] = lambda listeni
             asyncio.run(_serve(config, sockets, ready, on_ready))
     finally:
         sys.setswitchinterval(switch_interval_s)
+        gc.set_threshold(*garbage_thresholds)
+        gc.unfreeze()
         for open_socket in sockets:
             open_socket.close()
 
@@ -256,7 +263,25 @@ async def _serve(
         live = Live()
         app = create_app(config, store=store, live=live, port=sockets[0].getsockname()[1])
         server = Server(_uvicorn_config(app), lambda: on_ready(ready), live.close)
-        await server.serve(sockets=sockets)
+        collecting = asyncio.create_task(_collect_garbage(store), name="minitrace garbage")
+        try:
+            await server.serve(sockets=sockets)
+        finally:
+            collecting.cancel()
+
+
+async def _collect_garbage(store: Store) -> None:
+    """Look for cycles among old objects while nothing is stored, or at least now and then.
+
+    Decoding makes objects by the million and no cycles. Python would look through all of them, again and again: up to
+    0.1 s at a time, in which nobody is answered.
+    """
+    gc.freeze()  # what has been imported stays
+    gc.set_threshold(*gc.get_threshold()[:2], NEVER)
+    for rounds in itertools.count(1):
+        await asyncio.sleep(GARBAGE_EVERY_S)
+        if not store.is_storing or rounds % 10 == 0:
+            gc.collect()
 
 
 def _uvicorn_config(app: Any) -> uvicorn.Config:

@@ -14,6 +14,8 @@ from minitrace.otlp import messages
 from minitrace.otlp.decode import MAX_ATTRIBUTES, Export, RawSpans, read_links, read_parent
 from minitrace.store.segment import MAX_VALUES, Segment
 
+_LAID_OUT = (None, 0)
+
 
 @dataclass(slots=True)
 class Part:
@@ -28,11 +30,17 @@ class Part:
     rows: list[list[Any]] = field(default_factory=list)
     sums: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
     first_span: int = 0
+    span_count: int = 0
 
     @property
     def spans(self) -> range:
         """The ids of its spans; known to the writer."""
-        return range(self.first_span, self.first_span + len(self.rows))
+        return range(self.first_span, self.first_span + self.span_count)
+
+    def let_go(self) -> None:
+        """Forget the rows, a part at a time, so that other threads need not wait until all are freed."""
+        while self.rows:
+            del self.rows[-1000:]
 
 
 @dataclass(slots=True)
@@ -52,7 +60,7 @@ class Batch:
     @property
     def span_count(self) -> int:
         """How many spans there are to write."""
-        return sum(len(part.rows) for part in self.parts)
+        return sum(part.span_count for part in self.parts)
 
     @property
     def trace_ids(self) -> list[bytes]:
@@ -92,6 +100,7 @@ def _lay_out_group(group: RawSpans, spans: list[tuple[Any, int]], part: Part, ex
     for message, checksum in spans:
         if segment.value_count >= MAX_VALUES and done:
             break
+        spans[done] = _LAID_OUT  # to let go of 140 000 messages one by one: at once it takes 0.1 s
         done += 1
         try:
             raw_attributes = message.attributes
@@ -123,6 +132,7 @@ def _lay_out_group(group: RawSpans, spans: list[tuple[Any, int]], part: Part, ex
         _add_up(sums, (trace_id, service), start_ns, duration_ns, status == 2)
         segment.see_operation(service, name)
     segment.span_count += done
+    part.span_count = len(part.rows)
     return done
 
 

@@ -1,15 +1,15 @@
 """The segment that is being filled, in memory: which values, resources and scopes it has seen, and their tokens.
 
 Attributes arrive as serialized KeyValues, and nine of ten were seen before: a dict from those bytes to their
-token spares the decoding (see `Values`). What is new is numbered here at once and waits in `pending`, from which the
-writer takes all of it with its next transaction. So a row of `dictionary` is committed before, or with, the first
-span that has its token, and a client that goes away in between leaves nothing undone.
+token spares the decoding (see `Values`). What is new is numbered here at once, and stays in `pending` until a
+transaction was committed with it. So a row of `dictionary` is committed before, or with, the first span that has its
+token, and a transaction that fails leaves nothing undone.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -78,29 +78,35 @@ class Services(dict[str, int]):
 
 @dataclass(slots=True)
 class Pending:
-    """Rows that the segment's next transaction writes."""
+    """Rows that the segment's next transaction writes, by table."""
 
     keys: list[Row] = field(default_factory=list)
-    values: list[Row] = field(default_factory=list)  # id, column, words
     resources: list[Row] = field(default_factory=list)
     scopes: list[Row] = field(default_factory=list)
     operations: list[Row] = field(default_factory=list)
+    values: dict[int, list[Row]] = field(default_factory=dict)  # id, column, words; by the key's number
 
-    @property
-    def queues(self) -> list[list[Row]]:
-        """All of them, in the order above."""
-        return [self.keys, self.values, self.resources, self.scopes, self.operations]
+    def values_by_id(self) -> Iterator[Row]:
+        """The values in the order of their ids, without sorting them all: 100 000 would take 60 ms."""
+        for number in sorted(self.values):
+            yield from self.values[number]
+
+    def clear(self) -> None:
+        """They are committed."""
+        for rows in (self.keys, self.resources, self.scopes, self.operations, *self.values.values()):
+            rows.clear()
 
 
 class _Key:
-    """A key of one scope and type: its number, and how many values of it there are."""
+    """A key of one scope and type: its number, how many values of it there are, and those that wait to be written."""
 
-    __slots__ = ("count", "first_id", "letters")
+    __slots__ = ("count", "first_id", "letters", "pending")
 
-    def __init__(self, segment: int, number: int, count: int = 0) -> None:
+    def __init__(self, segment: int, number: int, count: int, pending: Pending) -> None:
         self.first_id = tokens.first_id(segment, number)
         self.letters = tokens.letters(number)
         self.count = count
+        self.pending = pending.values.setdefault(number, [])
 
 
 class Segment:
@@ -146,7 +152,7 @@ class Segment:
         self.span_count = span_count
         self._resource_count, self._scope_count = resource_count, scope_count
         for number, scope, name, type_, count in keys:
-            self._keys[scope, name, type_] = _Key(self.number, number, count)
+            self._keys[scope, name, type_] = _Key(self.number, number, count, self.pending)
             self._next_key = max(self._next_key, number + 1)
             self.value_count += count
 
@@ -164,7 +170,7 @@ class Segment:
         self.value_count += 1
         column = values.to_column(value)
         words = f"{column[:MAX_INDEXED]} {exact_word(column)}" if type(column) is str else _words(column)
-        self.pending.values.append((key.first_id + key.count, column, words))
+        key.pending.append((key.first_id + key.count, column, words))
         return f"{key.letters}{key.count}"
 
     def name(self, name: str) -> int:
@@ -216,7 +222,7 @@ class Segment:
             self.pending.operations.append((service, name, self.number))
 
     def _add_key(self, number: int, scope: str, name: str, type_: str) -> _Key:
-        key = self._keys[scope, name, type_] = _Key(self.number, number)
+        key = self._keys[scope, name, type_] = _Key(self.number, number, 0, self.pending)
         self._next_key = max(self._next_key, number + 1)
         self.pending.keys.append((self.number, number, scope, name, type_))
         return key

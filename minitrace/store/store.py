@@ -124,6 +124,11 @@ class Store:
         """Whether nothing more is taken: too much waits for the writer, or the store is closing."""
         return self._closing or self._waiting_bytes >= MAX_WAITING_BYTES
 
+    @property
+    def is_storing(self) -> bool:
+        """Whether a request waits for the writer, or is in its hands."""
+        return self._waiting_bytes > 0
+
     async def ingest(self, body: bytes, *, is_json: bool) -> Batch:
         """Store an ExportTraceServiceRequest; returns, after the commit, what was stored and what rejected.
 

@@ -20,7 +20,7 @@ from typing import Any
 from minitrace.model import MAX_TIME_NS
 from minitrace.store import summaries
 from minitrace.store.layout import Batch, Part
-from minitrace.store.segment import Row, Segment, Services
+from minitrace.store.segment import Pending, Segment, Services
 
 ROWS_PER_STATEMENT = 256
 MAX_REMEMBERED = 50_000  # traces whose row is known without asking
@@ -96,26 +96,20 @@ class Writer:
         segments: dict[Segment, list[Part]] = {}
         for part in chain.from_iterable(batch.parts for batch in batches):
             segments.setdefault(part.segment, []).append(part)
-        services = take(self._services.pending)
-        definitions = {segment: [take(queue) for queue in segment.pending.queues] for segment in segments}
-        try:
-            with self.transaction():
-                self._insert("services (id, name)", services)
-                traces = self._trace_rows(
-                    dict.fromkeys(id_ for batch in batches for id_ in batch.trace_ids), received_ns
-                )
-                self._make_room([span for batch in batches for span in batch.replaces])
-                first = self._next_span()
-                for segment, parts in segments.items():
-                    self._write_definitions(segment.number, definitions[segment], received_ns)
-                    self._write_spans(segment.number, parts, traces, received_ns)
-                self._sum_up(batches, traces, first)
-        except BaseException:
-            give_back(self._services.pending, services)
-            for segment in segments:
-                for queue, rows in zip(segment.pending.queues, definitions[segment], strict=True):
-                    give_back(queue, rows)
-            raise
+        with self.transaction():
+            self._insert("services (id, name)", self._services.pending)
+            traces = self._trace_rows(dict.fromkeys(id_ for batch in batches for id_ in batch.trace_ids), received_ns)
+            self._make_room([span for batch in batches for span in batch.replaces])
+            first = self._next_span()
+            for segment, parts in segments.items():
+                self._write_definitions(segment.number, segment.pending, received_ns)
+                self._write_spans(segment.number, parts, traces, received_ns)
+            self._sum_up(batches, traces, first)
+        self._services.pending.clear()
+        for segment, parts in segments.items():
+            segment.pending.clear()
+            for part in parts:
+                part.let_go()
 
     def _make_room(self, spans: list[int]) -> None:
         """Delete rows that others take the place of."""
@@ -147,20 +141,19 @@ class Writer:
         for batch in batches:
             batch.added = sum(len(stored.intersection(part.spans)) for part in batch.parts)
 
-    def _write_definitions(self, segment: int, definitions: list[list[Row]], received_ns: int) -> None:
+    def _write_definitions(self, segment: int, pending: Pending, received_ns: int) -> None:
         """What the segment has numbered since its last transaction."""
         if segment not in self._segments:
             self._add_segment(segment, received_ns)
-        keys, values, resources, scopes, operations = definitions
-        values.sort()  # FTS5 wants its rowids to ascend: 4 times as quick
-        self._insert("keys (segment, number, scope, name, type)", keys)
+        values = list(pending.values_by_id())  # FTS5 wants its rowids to ascend: 4 times as quick
+        self._insert("keys (segment, number, scope, name, type)", pending.keys)
         self._insert("dictionary (id, value)", [row[:2] for row in values])
         self._insert(f"words_{segment} (rowid, words)", [(row[0], row[2]) for row in values if row[2]])
         columns = "id, service, attributes, dropped_attributes, schema_url, entities"
-        self._insert(f"resources ({columns})", resources)
+        self._insert(f"resources ({columns})", pending.resources)
         columns = "id, name, version, attributes, dropped_attributes, schema_url"
-        self._insert(f"scopes ({columns})", scopes)
-        self._insert("operations (service, name, segment)", operations)
+        self._insert(f"scopes ({columns})", pending.scopes)
+        self._insert("operations (service, name, segment)", pending.operations)
 
     def _add_segment(self, segment: int, received_ns: int) -> None:
         for statement in SEGMENT_TABLES.values():
@@ -216,18 +209,6 @@ class Writer:
             sql = f"INSERT OR IGNORE INTO {target} VALUES {', '.join([one] * len(part))}"
             added += self.connection.execute(sql, list(chain.from_iterable(part))).rowcount
         return added
-
-
-def take(queue: list[Row]) -> list[Row]:
-    """All rows that wait."""
-    rows = queue[:]
-    queue.clear()
-    return rows
-
-
-def give_back(queue: list[Row], rows: list[Row]) -> None:
-    """Let rows wait again."""
-    queue[:0] = rows
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
