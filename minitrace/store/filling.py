@@ -34,6 +34,7 @@ class Filling:
 
     def next_segment(self) -> Segment:
         """Begin another segment."""
+        self.segment.forget()  # now: it and its dicts know each other, and would wait for Python to find that out
         self.segment = Segment(self.segment.number + 1, self.services)
         return self.segment
 

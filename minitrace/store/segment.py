@@ -156,6 +156,13 @@ class Segment:
             self._next_key = max(self._next_key, number + 1)
             self.value_count += count
 
+    def forget(self) -> None:
+        """Let go of what was remembered: it will get no more spans. What waits to be written stays."""
+        for known in (self.span_values, self.event_values, self.link_values, self.event_names, self.link_traces):
+            known.clear()
+        for remembered in (self.names, self.statuses, self._operations, self._resources, self._scopes, self._keys):
+            remembered.clear()
+
     @property
     def is_crowded(self) -> bool:
         """Whether it has as many values, resources or scopes as should be kept in memory."""

@@ -269,6 +269,15 @@ async def test_a_reopened_file_goes_on_with_its_segment_and_knows_its_spans(tmp_
     assert rows(tmp_path / "a.db", "SELECT id, span_count FROM segments") == [(1, 3)]
 
 
+async def test_a_segment_that_is_full_gives_its_memory_back(store: Store) -> None:
+    await store.add([span("a", attributes={"k": "v"})])
+    full = store._filling.segment
+    await store._in_writer(store._filling.next_segment)
+    assert not any((full.span_values, full.names, full._resources, full._operations))
+    assert await store.add([span("b", attributes={"k": "v"})]) == 1
+    assert [item.attributes for item in (await store.trace(TRACE)).spans] == [{"k": "v"}] * 2
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 async def test_nobody_else_may_read_the_files(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
