@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import re
 import sqlite3
 import tempfile
@@ -219,6 +220,7 @@ def main() -> None:
         db = asked.db or Path(folder) / "search.db"
         if not db.exists():
             fill(db, asked.spans)
+        gc.set_threshold(*gc.get_threshold()[:2], 1_000_000_000)  # as in the server, see its _collect_garbage
         asyncio.run(ask(db))
 
 

@@ -51,7 +51,7 @@ class Segment:
     newest_start_ns: int
 
 
-def _with_tokens(rows: list[Any], sets: list[frozenset[str]]) -> list[Any]:
+def _with_tokens(rows: list[Any], sets: list[set[str]]) -> list[Any]:
     """The rows that have a token of every set."""
     kept = []
     for row in rows:
@@ -71,7 +71,7 @@ class Conditions:
         self._words = tuple(dict.fromkeys((wanted.text or "").split()))
         self._keys: dict[tuple[int, str], list[Key]] = {}
         self._origins: dict[int, list[tuple[str, set[str]]]] = {}  # tokens of resources and scopes, and what they have
-        self._sets: dict[int, list[frozenset[str]]] = {}
+        self._sets: dict[int, list[set[str]]] = {}
         self.are_any = any(
             value is not None and value != ()
             for value in (wanted.service, wanted.name, wanted.status, wanted.kind, wanted.min_duration_ns,
@@ -136,7 +136,7 @@ class Conditions:
             found.append(tokens.duration_tokens(wanted.min_duration_ns or 0, longest))
         return found
 
-    async def _token_sets(self, segment: Segment) -> list[frozenset[str]]:
+    async def _token_sets(self, segment: Segment) -> list[set[str]]:
         """For each condition the tokens that meet it."""
         if segment.id not in self._sets:
             wanted = self._wanted
@@ -150,7 +150,7 @@ class Conditions:
             for word in self._words:
                 own = await tokens_with_word(self._reader, segment.id, word)
                 found.append(await self._with_origins(segment.id, own))
-            self._sets[segment.id] = [frozenset(tokens_) for tokens_ in found]
+            self._sets[segment.id] = found
         return self._sets[segment.id]
 
     async def _attribute_tokens(self, segment: int, attribute: Attribute) -> set[str]:
@@ -181,7 +181,8 @@ class Conditions:
                     f"SELECT id, attributes FROM {table} WHERE id BETWEEN ? AND ?", self._origin_bounds(segment)
                 )
             ]
-        return found | {token for token, own in self._origins[segment] if not found.isdisjoint(own)}
+        found.update([token for token, own in self._origins[segment] if not found.isdisjoint(own)])
+        return found
 
     def _origin_bounds(self, segment: int) -> tuple[int, int]:
         return tokens.numbered_id(segment, 0), tokens.numbered_id(segment + 1, 0) - 1

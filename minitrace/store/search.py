@@ -28,7 +28,8 @@ from minitrace.store.database import Reader
 FEW_SPANS = 2_000  # of one segment, that the index is asked for without a second thought
 MANY_SPANS = 20_000  # of one segment; 1 µs each to find their traces
 COMMON = 5  # times as many traces as are wanted, among few spans, are found as quickly without the index
-FIRST_CHUNK = 64  # traces
+SMALLEST_CHUNK = 16  # traces
+FIRST_CHUNK = 64
 LARGEST_CHUNK = 4096
 
 
@@ -218,7 +219,8 @@ class _Finder:
             if len(rows) < size:
                 return
             missing = self._limit + 1 - len(self.result.matches)
-            size = min(max(FIRST_CHUNK, missing * size // (len(matching) or 1)), size * 4, LARGEST_CHUNK)
+            expected = missing * size * 5 // (4 * len(matching) or 1)  # if as many match as did so far, and a few more
+            size = min(max(SMALLEST_CHUNK, expected), size * 4, LARGEST_CHUNK)
 
     def _take(self, rows: list[Any], matching: dict[int, list[Any]]) -> None:
         """Add traces to the result until the limit."""

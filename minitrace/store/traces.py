@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from minitrace.errors import TraceNotFound
@@ -25,6 +27,7 @@ _RESOURCES = "SELECT id, attributes, dropped_attributes, schema_url, entities FR
 _SCOPES = "SELECT id, name, version, attributes, dropped_attributes, schema_url FROM scopes WHERE id IN ({ids})"
 _TYPES = "SELECT number, name, type FROM keys WHERE segment = ?"
 
+_row_id = itemgetter(0)
 Known = dict[str, tuple[str, Value]]  # key and value, by token
 
 # The scope's own attributes come first; see segment.py.
@@ -54,7 +57,8 @@ async def load_some(reader: Reader, trace_id: bytes, span_rows: Iterable[int]) -
 async def _spans(reader: Reader, rows: list[Any], trace_id: bytes) -> list[Span]:
     spans: list[Span] = []
     for segment, first, last in await reader.rows(_SEGMENTS):
-        if own := [row for row in rows if first <= row[0] <= last]:
+        own = rows[bisect_left(rows, first, key=_row_id) : bisect_right(rows, last, key=_row_id)]
+        if own:
             spans += await _segment_spans(reader, segment, own, trace_id)
     return spans
 
