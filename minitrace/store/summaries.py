@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from minitrace.model import MAX_TIME_NS
 from minitrace.store.tokens import COUNT_BITS, KEY_BITS, NAME
 
+MAX_REMOVED = 10_000  # traces without spans that are remembered
 _USABLE = f"start_ns > 0 AND start_ns < {MAX_TIME_NS}"
 # What is added to a trace and to a service's part of it. Times are 0 where no span has a usable one.
 _SUMS = f"""
@@ -126,7 +127,31 @@ def recompute(connection: sqlite3.Connection, traces: Iterable[int]) -> None:
     _add_sums(connection)
     for statement in _RELATIONS:
         connection.execute(statement.format(these=these), ids)
+    connection.execute(
+        "INSERT OR REPLACE INTO removed_traces (trace_id, removed_count) SELECT trace_id, removed_count FROM traces "
+        f"WHERE span_count = 0 AND removed_count > 0 AND id IN {within}",
+        ids,
+    )
     connection.execute(f"DELETE FROM traces WHERE span_count = 0 AND id IN {within}", ids)
+    connection.execute(
+        "DELETE FROM removed_traces WHERE id <= (SELECT max(id) FROM removed_traces) - ?", (MAX_REMOVED,)
+    )
+
+
+def recall(connection: sqlite3.Connection, traces: Sequence[int]) -> None:
+    """Say of traces that are new how many spans they have lost before."""
+    if not connection.execute("SELECT 1 FROM removed_traces LIMIT 1").fetchone():
+        return
+    ids = (json.dumps(traces),)
+    within = "(SELECT value FROM json_each(?))"
+    connection.execute(
+        "UPDATE traces SET removed_count = removed_traces.removed_count FROM removed_traces "
+        f"WHERE removed_traces.trace_id = traces.trace_id AND traces.id IN {within}",
+        ids,
+    )
+    connection.execute(
+        f"DELETE FROM removed_traces WHERE trace_id IN (SELECT trace_id FROM traces WHERE id IN {within})", ids
+    )
 
 
 def _add_sums(connection: sqlite3.Connection) -> None:

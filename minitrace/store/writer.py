@@ -191,6 +191,7 @@ class Writer:
         known.update(zip(new, range(last[0] + 1, last[0] + 1 + len(new)), strict=True))
         columns = "id, trace_id, received_ns, start_ns, end_ns"
         self._insert(f"traces ({columns})", [(known[key], key, received_ns, received_ns, received_ns) for key in new])
+        summaries.recall(self.connection, [known[key] for key in new])
         return {trace_id: known[trace_id] for trace_id in trace_ids}
 
     def _next_span(self) -> int:

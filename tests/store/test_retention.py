@@ -140,6 +140,19 @@ async def test_a_trace_that_lost_spans_says_how_many(tmp_path: Path) -> None:
     assert (summary.span_count, summary.removed_count, summary.is_complete, summary.root_name) == (1, 2, False, None)
 
 
+async def test_a_trace_that_lost_all_its_spans_says_so_when_more_of_them_come(tmp_path: Path) -> None:
+    async with await Store.open(tmp_path / "a.db", limits=Limits(max_spans=32)) as store:
+        await store.add([span("root", trace="long"), span("one", "root", trace="long")])
+        await fill(store, 60)
+        await store.keep_within_limits()
+        assert await store.known([trace_id("long")]) == []
+        await store.add([span("late", "root", trace="long", start_ms=9999)])
+        (match,) = (await store.search(Filter(name="late"))).matches
+        assert (match.summary.removed_count, match.summary.is_complete) == (2, False)
+        await store.add([span("later", "root", trace="long", start_ms=9999)])
+        assert (await store.trace(trace_id("long"))).removed_count == 2
+
+
 async def test_a_pinned_trace_stays_whole_and_can_be_found(tmp_path: Path) -> None:
     failed = Status(StatusCode.ERROR, "declined")
     kept = [

@@ -90,6 +90,13 @@ CREATE TABLE traces (
 CREATE INDEX traces_by_start ON traces (start_ns, id);
 CREATE INDEX traces_pinned ON traces (id) WHERE is_pinned;
 
+-- Traces that lost all their spans to retention, the latest ones: if more of them arrive, they are not whole.
+CREATE TABLE removed_traces (
+    id INTEGER PRIMARY KEY,
+    trace_id BLOB NOT NULL UNIQUE,
+    removed_count INTEGER NOT NULL
+);
+
 CREATE TABLE trace_services (
     trace INTEGER NOT NULL REFERENCES traces,
     service INTEGER NOT NULL REFERENCES services,
