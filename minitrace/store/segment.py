@@ -129,8 +129,6 @@ class Segment:
         self.names: dict[str, int] = {}
         self.statuses: dict[bytes, tuple[int, str]] = {b"": (0, "")}
         self._services = services
-        self._resource_values = Values(self, RESOURCE_SCOPE)
-        self._scope_values = Values(self, SCOPE_SCOPE)
         self._scope_names = Texts(self, "instrumentation:name")
         self._scope_versions = Texts(self, "instrumentation:version")
         self._keys: dict[tuple[str, str, str], _Key] = {}
