@@ -14,7 +14,7 @@ import shlex
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -267,12 +267,13 @@ class Readers:
         A segment that retention takes away in between stays visible to the end. Raises as `reader` does.
         """
         async with self.reader() as reader:
-            await reader.rows("BEGIN")
             try:
+                await reader.rows("BEGIN")
                 yield reader
-            finally:
+            finally:  # also of a BEGIN that was cancelled: it may have been carried out
                 reader.deadline = float("inf")
-                await asyncio.shield(reader.rows("ROLLBACK"))
+                with suppress(sqlite3.OperationalError):
+                    await asyncio.shield(reader.rows("ROLLBACK"))
 
     async def close(self) -> None:
         """Close all of them."""
