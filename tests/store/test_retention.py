@@ -169,7 +169,7 @@ async def test_a_pinned_trace_stays_whole_and_can_be_found(tmp_path: Path) -> No
         (match,) = (await store.search(Filter(attributes=(Attribute("k", "=", "v"),)))).matches
         assert (match.summary.is_pinned, match.summary.span_count, match.summary.is_complete) == (True, 2, True)
         assert len((await store.search(Filter(text="declined"))).matches) == 1
-        assert await store.add(kept[:1]) == 0 or trace.spans  # a late repeat may differ in its encoding
+        assert await store.add(kept[:1]) == 0  # sent again, it is still the same span
         await store.pin(trace_id("kept"), False)
         await fill(store, 200, first=1000)
         await store.keep_within_limits()
