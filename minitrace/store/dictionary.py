@@ -14,7 +14,7 @@ from typing import Any, Literal
 from minitrace.model import Value
 from minitrace.store import tokens, values
 from minitrace.store.database import Reader, work
-from minitrace.store.segment import EXACT, INTRINSIC, exact_word
+from minitrace.store.segment import EXACT, INTRINSIC, RESOURCE_SCOPE, SCOPE_SCOPE, exact_word
 
 Operator = Literal["=", ">", ">=", "<", "<=", "contains", "fits"]
 MAX_PATTERN = 10_000  # characters; SQLite refuses patterns of 50 000 bytes
@@ -96,9 +96,9 @@ async def attribute_values(reader: Reader, scope: str, name: str, limit: int) ->
 
 def _origins_of(scope: str, name: str) -> tuple[str, int] | None:
     """The table, and the key of its numbers, where the values of a key stand once for many spans."""
-    if scope == "resource":
+    if scope == RESOURCE_SCOPE:
         return "resources", tokens.RESOURCE
-    if scope == "instrumentation" or name.startswith("instrumentation:"):
+    if scope == SCOPE_SCOPE or name.startswith("instrumentation:"):
         return "scopes", tokens.SCOPE
     return None
 

@@ -71,7 +71,7 @@ class Batch:
 def lay_out(export: Export, segment: Segment, next_segment: Callable[[], Segment]) -> Batch:
     """The rows of an export's spans; `next_segment` is asked for another segment when one is crowded.
 
-    Spans that turn out to be broken are rejected in the batch, beside those that were in the export.
+    Spans that turn out to be broken are rejected in the batch, beside those that were in the export, which is used up.
     """
     batch = Batch([Part(segment)])
     for group in export.groups:

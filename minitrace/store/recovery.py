@@ -21,14 +21,14 @@ import aiosqlite
 from google.protobuf.message import DecodeError as ProtobufError
 
 from minitrace.errors import SchemaError, StoreBusy, StoreDamaged, StoreError
-from minitrace.model import Attributes, Resource, Scope, Span, Status, Value
-from minitrace.otlp import messages
-from minitrace.otlp.decode import read_details
+from minitrace.model import Attributes, Resource, Scope, Span, Value
 from minitrace.store import schema, tokens, values
 from minitrace.store.database import Reader, explained, log_of, open_to_read, open_writer, uri
 from minitrace.store.lock import Lock
 from minitrace.store.maintenance import require_room
+from minitrace.store.segment import TOKENS_OF_SCOPE
 from minitrace.store.store import Store
+from minitrace.store.traces import read_rest
 
 ROWS_PER_SLICE = 1_024
 LOST_NAME = "(name lost)"
@@ -52,7 +52,6 @@ _SPANS = """
 """
 _RESOURCES = "SELECT id, attributes, dropped_attributes, schema_url, entities FROM resources WHERE id IN ({ids})"
 _SCOPES = "SELECT id, attributes, name, version, dropped_attributes, schema_url FROM scopes WHERE id IN ({ids})"
-_TOKENS_OF_SCOPE = 2  # its name and version, behind its own attributes; see segment.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,13 +285,7 @@ class _Segment:
         attributes, lost = self._attributes(str(rest[0]).split())
         name_value = self._values[f"{tokens.letters(tokens.NAME)}{name}"]
         resource_row, scope_row = self._origins[_RESOURCES][resource], self._origins[_SCOPES][scope]
-        end_ns = start_ns + duration_ns
-        fields: dict[str, Any] = {"status": Status(status)}
-        if rest[1]:
-            message = messages.RawSpan.FromString(rest[1])
-            fields = read_details(message)
-            if message.start_time_unix_nano or message.end_time_unix_nano:
-                start_ns, end_ns = message.start_time_unix_nano, message.end_time_unix_nano
+        fields = read_rest(status, start_ns, duration_ns, rest[1])
         fields["dropped_attributes"] = fields.get("dropped_attributes", 0) + lost
         self.partly_lost += bool(lost or not name_value or not resource_row or not scope_row)
         return Span(
@@ -301,8 +294,6 @@ class _Segment:
             parent_id=parent_id or b"",
             name=str(name_value[1]) if name_value else LOST_NAME,
             kind=kind,
-            start_ns=start_ns,
-            end_ns=end_ns,
             attributes=attributes,
             flags=flags,
             resource=self._resource(resource_row, service),
@@ -327,7 +318,7 @@ class _Segment:
     def _scope(self, row: Any) -> Scope:
         if not row:
             return Scope()
-        own = row[1].split()[:-_TOKENS_OF_SCOPE]
+        own = row[1].split()[:-TOKENS_OF_SCOPE]
         attributes, lost = self._attributes(own)
         return Scope(row[2], row[3], attributes, row[4] + lost, row[5])
 

@@ -333,6 +333,3 @@ def _summary(row: Any) -> TraceSummary:
         trace_id, start_ns, end_ns - start_ns, root_service, root_name, span_count, error_count,
         bool(complete) and not removed, removed, bool(pinned),
     )  # fmt: skip
-
-
-__all__ = ["Filter", "SearchResult", "Segment", "ServiceCount", "SpanMatch", "TraceMatch", "TraceSummary", "search"]

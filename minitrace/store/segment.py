@@ -28,6 +28,7 @@ EXACT = "\ue000"  # begins the word that stands for a whole value; nobody types 
 SPAN_SCOPE, RESOURCE_SCOPE, SCOPE_SCOPE, EVENT_SCOPE, LINK_SCOPE, INTRINSIC = (
     "span", "resource", "instrumentation", "event", "link", "intrinsic",
 )  # fmt: skip
+TOKENS_OF_SCOPE = 2  # its name and version, behind those of its own attributes
 FIXED_KEYS = {tokens.NAME: "name", tokens.STATUS_MESSAGE: "statusMessage"}
 
 Row = tuple[Any, ...]
@@ -68,12 +69,14 @@ class Services(dict[str, int]):
 
     def __init__(self, stored: Iterable[tuple[str, int]]) -> None:
         super().__init__(stored)
+        self._last = max(self.values(), default=0)
         self.pending: list[Row] = []
 
     def __missing__(self, name: str) -> int:
-        number = self[name] = max(self.values(), default=0) + 1
-        self.pending.append((number, name))
-        return number
+        self._last += 1
+        self[name] = self._last
+        self.pending.append((self._last, name))
+        return self._last
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from minitrace.model import Span, Trace
 from minitrace.otlp.decode import Export, decode_traces
 from minitrace.otlp.encode import encode_export
 from minitrace.store import traces
+from minitrace.store.conditions import Filter
 from minitrace.store.database import Readers, make_private, open_writer
 from minitrace.store.dictionary import AttributeKey, ValueCount, attribute_keys, attribute_values
 from minitrace.store.filling import Filling
@@ -30,7 +31,7 @@ from minitrace.store.ingest import Ingest, Request
 from minitrace.store.layout import Batch
 from minitrace.store.lock import Lock
 from minitrace.store.retention import Leaving, Limits, Retention
-from minitrace.store.search import Filter, SearchResult, search
+from minitrace.store.search import SearchResult, search
 from minitrace.store.writer import Writer
 
 MAX_WAITING_BYTES = 64 << 20  # of requests, unpacked and not decoded yet

@@ -13,6 +13,7 @@ from minitrace.otlp import messages
 from minitrace.otlp.decode import read_details
 from minitrace.store import tokens, values
 from minitrace.store.database import Reader, work
+from minitrace.store.segment import TOKENS_OF_SCOPE
 
 _TRACE = "SELECT id, removed_count, is_pinned FROM traces WHERE trace_id = ?"
 _SEGMENTS = "SELECT id, first_span, last_span FROM segments ORDER BY id"
@@ -29,9 +30,6 @@ _TYPES = "SELECT number, name, type FROM keys WHERE segment = ?"
 
 _row_id = itemgetter(0)
 Known = dict[str, tuple[str, Value]]  # key and value, by token
-
-# The scope's own attributes come first; see segment.py.
-_TOKENS_OF_SCOPE = 2
 
 
 async def load(reader: Reader, trace_id: bytes) -> Trace:
@@ -99,29 +97,28 @@ def _ids(segment: int, numbers: Iterable[int]) -> str:
 
 def _span(row: Any, trace_id: bytes, known: Known, resource: Resource, scope: Scope) -> Span:
     _, span_id, parent_id, _, _, name, kind, status, start_ns, duration_ns, flags, attributes, details = row
-    end_ns = start_ns + duration_ns
-    fields: dict[str, Any] = {}
-    if details:
-        message = messages.RawSpan.FromString(details)
-        fields = read_details(message)
-        if message.start_time_unix_nano or message.end_time_unix_nano:
-            start_ns, end_ns = message.start_time_unix_nano, message.end_time_unix_nano
-    else:
-        fields = {"status": Status(status)}
     return Span(
         trace_id,
         span_id,
         str(known[f"e{name}"][1]),
-        start_ns,
-        end_ns,
-        parent_id or b"",
-        kind,
+        parent_id=parent_id or b"",
+        kind=kind,
         attributes=_attributes(attributes.split(), known),
         flags=flags,
         resource=resource,
         scope=scope,
-        **fields,
+        **read_rest(status, start_ns, duration_ns, details),
     )
+
+
+def read_rest(status: int, start_ns: int, duration_ns: int, details: bytes | None) -> dict[str, Any]:
+    """The fields of a `Span` that stand in these columns; what is in `details` is the exact value."""
+    if not details:
+        return {"status": Status(status), "start_ns": start_ns, "end_ns": start_ns + duration_ns}
+    message = messages.RawSpan.FromString(details)
+    times = message.start_time_unix_nano, message.end_time_unix_nano
+    start_ns, end_ns = times if any(times) else (start_ns, start_ns + duration_ns)
+    return {**read_details(message), "start_ns": start_ns, "end_ns": end_ns}
 
 
 def _attributes(wanted: Iterable[str], known: Known) -> Attributes:
@@ -137,5 +134,5 @@ def _resource(row: Any, known: Known) -> Resource:
 
 def _scope(row: Any, known: Known) -> Scope:
     _, name, version, attributes, dropped_attributes, schema_url = row
-    own = attributes.split()[:-_TOKENS_OF_SCOPE]
+    own = attributes.split()[:-TOKENS_OF_SCOPE]
     return Scope(name, version, _attributes(own, known), dropped_attributes, schema_url)

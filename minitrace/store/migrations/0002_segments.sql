@@ -25,7 +25,7 @@ CREATE TABLE segments (
 CREATE TABLE keys (
     segment INTEGER NOT NULL REFERENCES segments,
     number INTEGER NOT NULL,
-    scope TEXT NOT NULL, -- span, resource, scope, event, link or intrinsic
+    scope TEXT NOT NULL, -- span, resource, instrumentation, event, link or intrinsic
     name TEXT NOT NULL,
     type TEXT NOT NULL, -- see values.py
     PRIMARY KEY (segment, number)
