@@ -19,6 +19,9 @@ Modules raise what they know; the rims (web, cli) turn errors into answers.
 The HTTP statuses are one dictionary in `web/answers.py`.
 """
 
+DRAWN = 100  # characters of a query's line that are drawn
+DRAWN_BEFORE = 60  # of them before the place that is wrong
+
 
 class MinitraceError(Exception):
     """Something minitrace can explain; its text is written for the person who reads it."""
@@ -37,7 +40,36 @@ class TooLarge(MinitraceError):
 
 
 class TraceQLError(MinitraceError):
-    """Not a query minitrace understands."""
+    """Not a query minitrace understands, from character `start` of it up to `end`.
+
+    Its text is the message, and below it the line of the query with a caret. `message` is the first alone.
+    """
+
+    def __init__(self, message: str, query: str = "", start: int = 0, end: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.query = query
+        self.start = start
+        self.end = start + 1 if end is None else max(start, end)
+
+    @property
+    def drawing(self) -> str:
+        """The line of the query that is wrong, and a caret under the place; "" where there is no query."""
+        if not self.query:
+            return ""
+        first = self.query.rfind("\n", 0, self.start) + 1
+        line = self.query[first:].split("\n", 1)[0]
+        column = self.start - first
+        if column > DRAWN_BEFORE:  # a long line: what is before the place is cut
+            cut = column - DRAWN_BEFORE
+            line, column = "…" + line[cut:], DRAWN_BEFORE + 1
+        if len(line) > DRAWN:
+            line = line[:DRAWN] + "…"
+        carets = "^" * max(1, min(self.end - self.start, len(line) - column))
+        return f"  {line.expandtabs(1)}\n  {' ' * column}{carets}"
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.drawing}" if self.query else self.message
 
 
 class TraceNotFound(MinitraceError):
