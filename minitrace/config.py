@@ -60,7 +60,7 @@ class Config:
         choices=("normal", "full"),
     )
     max_body_bytes: int = _setting(64 * MIB, "largest request body, before and after decompression", "N")
-    query_timeout_s: float = _setting(5.0, "how long one query may take", "SECONDS")
+    query_timeout_s: float = _setting(2.0, "how long one query may take", "SECONDS")
     max_size: str = _setting(
         "2GB", "how large the file may grow before the oldest spans are removed, such as 500MB; 0 for no limit", "SIZE"
     )

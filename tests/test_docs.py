@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import fields
@@ -15,6 +16,8 @@ import pytest
 from minitrace import cli, config, errors
 from minitrace.config import Config
 from minitrace.otlp import decode
+from minitrace.traceql.check import warnings
+from minitrace.traceql.parser import parse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -89,3 +92,18 @@ def test_public_functions_and_classes_have_a_docstring() -> None:
             if documented and not ast.get_docstring(node) and path.name != "__main__.py":  # type: ignore[arg-type]
                 missing.append(f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}")
     assert missing == []
+
+
+TRACEQL = (ROOT / "docs" / "traceql.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_what_traceql_is_supported_is_that_of_the_corpus() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "traceql-table"))
+    assert script["written"](TRACEQL) == TRACEQL
+
+
+@pytest.mark.parametrize("cell", re.findall(r"^\| [^|]*[?] \| `(.*)` \|$", TRACEQL, re.MULTILINE))
+def test_the_answers_of_the_traceql_page_are_queries(cell: str) -> None:
+    query = cell.replace("\\|", "|")
+    assert parse(query) == parse(str(parse(query)))
+    assert warnings(parse(query)) == []

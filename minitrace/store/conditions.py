@@ -1,188 +1,229 @@
-"""What a search asks of a span, as tokens of a segment.
+"""What a query asks of one span, as a tree that the store can answer without loading the span.
 
-A condition is met by a span that has one of a set of tokens; the set is made for each segment when it is first
-needed. Durations are compared by their column, too: their tokens only say how many digits they have, and the first.
+```
+Everything            all spans; `is_exact` unless it stands for what only the evaluator knows
+HasValue, HasKey      an attribute, or an intrinsic that is kept like one, by the tokens of a segment
+HasWord               a word of any value, by the tokens of a segment
+Column                what a column of `spans` tells
+OfTrace               what a row of `traces` tells
+All, Some, Not        of those
+```
+
+A tree is *sound*: it holds for every span for which the query's condition holds. It is *exact* if it holds for no
+other. `Not` stands above what is exact only. `resolve.py` turns a tree into tokens and SQL.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from minitrace.model import MAX_TIME_NS
-from minitrace.store import tokens, values
-from minitrace.store.database import Reader, work
-from minitrace.store.dictionary import Attribute, Key, keys_named, tokens_with, tokens_with_word
-from minitrace.store.segment import EVENT_SCOPE, INTRINSIC, LINK_SCOPE, SPAN_SCOPE
-
-MOST_TERMS = 400  # in the index query of one condition: 10 µs each
-_SPANS_OWN = (SPAN_SCOPE, EVENT_SCOPE, LINK_SCOPE, INTRINSIC)  # whose tokens stand in the span's row
-_NAME = Key(tokens.NAME, INTRINSIC, values.STRING)
+from minitrace.traceql.ast import Static
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """What to look for: every condition must hold on one and the same span.
+class Everything:
+    """Every span."""
 
-    `start_ns` (included) and `end_ns` (not included) bound the start of the trace. `text` is words, each of which
-    must begin a word of the span's name, status message, event names or any value of its attributes, or its
-    resource's, scope's, events' or links', in any case.
+    is_exact: bool = True
+
+    def __str__(self) -> str:
+        return "all" if self.is_exact else "any"
+
+
+@dataclass(frozen=True, slots=True)
+class HasValue:
+    """The span has, or came with, a value for which `value operator literal` holds, under this scope and name.
+
+    Scopes are those of `keys`: span, resource, instrumentation, event, link and intrinsic. The operator "is" is = for
+    single values: arrays never are.
     """
 
-    service: str | None = None
-    name: str | None = None
-    status: int | None = None
-    kind: int | None = None
-    min_duration_ns: int | None = None
-    max_duration_ns: int | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    text: str | None = None
-    attributes: tuple[Attribute, ...] = ()
+    scope: str
+    name: str
+    operator: str
+    literal: Static
+
+    @property
+    def is_exact(self) -> bool:
+        """Tokens stand for whole values."""
+        return True
+
+    def __str__(self) -> str:
+        return f"{_key(self.scope, self.name)} {self.operator} {self.literal}"
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A segment of the file, with the range of its spans' ids."""
+class HasKey:
+    """The span has, or came with, any value under this scope and name."""
 
-    id: int
-    first_span: int
-    newest_start_ns: int
+    scope: str
+    name: str
 
+    @property
+    def is_exact(self) -> bool:
+        """As `HasValue`."""
+        return True
 
-def _with_tokens(rows: list[Any], sets: list[set[str]]) -> list[Any]:
-    """The rows that have a token of every set."""
-    kept = []
-    for row in rows:
-        own = {f"a{row[8]}", f"b{row[9]}", f"e{row[3]}", *row[10].split(), *(row[11] or "").split()}
-        if not any(own.isdisjoint(found) for found in sets):
-            kept.append(row)
-    return kept
+    def __str__(self) -> str:
+        return f"has {_key(self.scope, self.name)}"
 
 
-class Conditions:
-    """The conditions of one search."""
+@dataclass(frozen=True, slots=True)
+class HasWord:
+    """A word of the span's name, status message, event names or any value of its attributes begins with this one.
 
-    def __init__(self, reader: Reader, wanted: Filter) -> None:
-        self.segments: list[Segment] = []  # by their ids
-        self._reader = reader
-        self._wanted = wanted
-        self._words = tuple(dict.fromkeys((wanted.text or "").split()))
-        self._keys: dict[tuple[int, str], list[Key]] = {}
-        self._origins: dict[int, list[tuple[str, set[str]]]] = {}  # tokens of resources and scopes, and what they have
-        self._sets: dict[int, list[set[str]]] = {}
-        self.are_any = any(
-            value is not None and value != ()
-            for value in (wanted.service, wanted.name, wanted.status, wanted.kind, wanted.min_duration_ns,
-                          wanted.max_duration_ns, self._words, wanted.attributes)
-        )  # fmt: skip
+    Or of its resource's, scope's, events' or links'; in any case of letters.
+    """
 
-    async def prepare(self) -> None:
-        """Read which segments there are, and the keys that are asked for."""
-        sql = "SELECT id, first_span, newest_start_ns FROM segments WHERE state < 2 ORDER BY id"
-        self.segments = [Segment(*row) for row in await self._reader.rows(sql)]
-        self._firsts = [segment.first_span for segment in self.segments]
-        if self._wanted.attributes:
-            self._keys = await keys_named(self._reader, {attribute.name for attribute in self._wanted.attributes})
+    word: str
 
-    def segment_of(self, span: int) -> Segment:
-        """The segment of a span's row."""
-        return self.segments[bisect_right(self._firsts, span) - 1]
+    @property
+    def is_exact(self) -> bool:
+        """As `HasValue`."""
+        return True
 
-    async def index_query(self, segment: Segment) -> str | None:
-        """An FTS5 query for spans that may match: "" if there is none to ask, None if no span can match."""
-        sets = [*await self._token_sets(segment), *self._coarse_sets()]
-        if not all(sets):
-            return None
-        terms = [" OR ".join(sorted(found)) for found in sets if len(found) <= MOST_TERMS]
-        return " AND ".join(f"({term})" for term in terms)
+    def __str__(self) -> str:
+        return f"word {self.word!r}"
 
-    def on_columns(self) -> tuple[str, list[Any]]:
-        """The conditions that columns of `spans` can tell, as SQL and what is bound in it."""
-        wanted = self._wanted
-        conditions, parameters = ["1"], []
-        for condition, value in (
-            ("status = ?", wanted.status),
-            ("kind = ?", wanted.kind),
-            ("duration_ns >= ?", wanted.min_duration_ns),
-            ("duration_ns <= ?", wanted.max_duration_ns),
-            ("service = (SELECT id FROM services WHERE services.name = ?)", wanted.service),
-        ):
-            if value is not None:
-                conditions.append(condition)
-                parameters.append(value)
-        return " AND ".join(conditions), parameters
 
-    async def filter(self, rows: list[Any]) -> list[Any]:
-        """Of these rows of spans (see `search.py`) those that meet all conditions that are about tokens."""
-        if not (self._wanted.name is not None or self._words or self._wanted.attributes):
-            return rows
-        firsts = [*self._firsts[1:], MAX_TIME_NS]
-        kept: list[Any] = []
-        for segment, next_first in zip(self.segments, firsts, strict=True):
-            own = [row for row in rows if segment.first_span <= row[0] < next_first]
-            if own:
-                kept += await work(_with_tokens, own, await self._token_sets(segment), size=len(own))
-        return kept
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `spans` compared with a value; "IS" and "IS NOT" with None."""
 
-    def _coarse_sets(self) -> list[set[str]]:
-        """Tokens for what columns tell exactly."""
-        wanted, found = self._wanted, []
-        if wanted.status:
-            found.append({f"c{wanted.status & 0xFFFF}"})
-        if wanted.min_duration_ns is not None or wanted.max_duration_ns is not None:
-            longest = MAX_TIME_NS if wanted.max_duration_ns is None else wanted.max_duration_ns
-            found.append(tokens.duration_tokens(wanted.min_duration_ns or 0, longest))
-        return found
+    column: str
+    operator: str
+    value: Any
 
-    async def _token_sets(self, segment: Segment) -> list[set[str]]:
-        """For each condition the tokens that meet it."""
-        if segment.id not in self._sets:
-            wanted = self._wanted
-            found = []
-            if wanted.service is not None:
-                found.append(await self._service_tokens(segment.id, wanted.service))
-            if wanted.name is not None:
-                name = Attribute("name", "=", wanted.name, INTRINSIC)
-                found.append(await tokens_with(self._reader, segment.id, [_NAME], name))
-            found += [await self._attribute_tokens(segment.id, attribute) for attribute in wanted.attributes]
-            for word in self._words:
-                own = await tokens_with_word(self._reader, segment.id, word)
-                found.append(await self._with_origins(segment.id, own))
-            self._sets[segment.id] = found
-        return self._sets[segment.id]
+    @property
+    def is_exact(self) -> bool:
+        """Columns hold what they say."""
+        return True
 
-    async def _attribute_tokens(self, segment: int, attribute: Attribute) -> set[str]:
-        keys = self._keys.get((segment, attribute.name), [])
-        own = await tokens_with(self._reader, segment, keys, attribute)
-        if attribute.scope in _SPANS_OWN or all(key.scope in _SPANS_OWN for key in keys):
-            return own
-        return await self._with_origins(segment, own)
+    def __str__(self) -> str:
+        return f"{self.column} {self.operator} {self.value!r}"
 
-    async def _service_tokens(self, segment: int, service: str) -> set[str]:
-        sql = """
-            SELECT id FROM resources
-            WHERE id BETWEEN ? AND ? AND service = (SELECT id FROM services WHERE name = ?)
-        """
-        rows = await self._reader.rows(sql, (*self._origin_bounds(segment), service))
-        return {f"a{row[0] - tokens.numbered_id(segment, 0)}" for row in rows}
 
-    async def _with_origins(self, segment: int, found: set[str]) -> set[str]:
-        """These tokens, and those of the resources and scopes that have one of them."""
-        if not found:
-            return found
-        if segment not in self._origins:
-            first = tokens.numbered_id(segment, 0)
-            self._origins[segment] = [
-                (f"{letter}{id_ - first}", set(attributes.split()))
-                for letter, table in (("a", "resources"), ("b", "scopes"))
-                for id_, attributes in await self._reader.rows(
-                    f"SELECT id, attributes FROM {table} WHERE id BETWEEN ? AND ?", self._origin_bounds(segment)
-                )
-            ]
-        found.update([token for token, own in self._origins[segment] if not found.isdisjoint(own)])
-        return found
+@dataclass(frozen=True, slots=True)
+class OfTrace:
+    """An intrinsic of the whole trace: traceDuration, rootName, rootServiceName or trace:id."""
 
-    def _origin_bounds(self, segment: int) -> tuple[int, int]:
-        return tokens.numbered_id(segment, 0), tokens.numbered_id(segment + 1, 0) - 1
+    intrinsic: str
+    operator: str
+    literal: Static
+
+    @property
+    def is_exact(self) -> bool:
+        """The summary in `traces` is kept true."""
+        return True
+
+    def __str__(self) -> str:
+        return f"{self.intrinsic} {self.operator} {self.literal}"
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds."""
+
+    parts: tuple[Condition, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """If the parts are."""
+        return all(part.is_exact for part in self.parts)
+
+    def __str__(self) -> str:
+        return " and ".join(map(_inner, self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """At least one part holds."""
+
+    parts: tuple[Condition, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """If the parts are."""
+        return all(part.is_exact for part in self.parts)
+
+    def __str__(self) -> str:
+        return " or ".join(map(_inner, self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part, which is exact, does not hold."""
+
+    part: Condition
+
+    @property
+    def is_exact(self) -> bool:
+        """As its part."""
+        return self.part.is_exact
+
+    def __str__(self) -> str:
+        return f"not {_inner(self.part)}"
+
+
+Condition = Everything | HasValue | HasKey | HasWord | Column | OfTrace | All | Some | Not
+
+ALL = Everything()
+UNKNOWN = Everything(is_exact=False)
+NOTHING = Not(ALL)
+
+
+def all_of(parts: Iterable[Condition]) -> Condition:
+    """All of the parts, without those that say nothing; `UNKNOWN` stays one of them."""
+    flat: list[Condition] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, All) else [part]
+    kept = list(dict.fromkeys(part for part in flat if part != ALL))
+    if NOTHING in kept:
+        return NOTHING
+    return kept[0] if len(kept) == 1 else All(tuple(kept)) if kept else ALL
+
+
+def some_of(parts: Iterable[Condition]) -> Condition:
+    """Some of the parts, or all spans if one of them says nothing. What is said of the trace is not looked at there."""
+    flat: list[Condition] = []
+    for part in map(_of_span, parts):
+        flat += part.parts if isinstance(part, Some) else [part]
+    if ALL in flat:
+        return ALL
+    if UNKNOWN in flat:
+        return UNKNOWN
+    kept = list(dict.fromkeys(part for part in flat if part != NOTHING))
+    return kept[0] if len(kept) == 1 else Some(tuple(kept)) if kept else NOTHING
+
+
+def _of_span(condition: Condition) -> Condition:
+    """What a condition says of the span itself."""
+    if isinstance(condition, All):
+        return all_of(map(_of_span, condition.parts))
+    return UNKNOWN if isinstance(condition, OfTrace) else condition
+
+
+def parts_of(condition: Condition) -> tuple[Condition, ...]:
+    """The conditions that must all hold."""
+    return condition.parts if isinstance(condition, All) else (condition,)
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """The conditions that have no parts."""
+    if isinstance(condition, All | Some):
+        for part in condition.parts:
+            yield from leaves(part)
+    elif isinstance(condition, Not):
+        yield from leaves(condition.part)
+    else:
+        yield condition
+
+
+def _inner(condition: Condition) -> str:
+    return f"({condition})" if isinstance(condition, All | Some) else str(condition)
+
+
+def _key(scope: str, name: str) -> str:
+    return name if scope == "intrinsic" else f"{scope}.{name}"

@@ -6,17 +6,19 @@ Every segment has its own; what they have in common is put together here.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from minitrace.model import Value
 from minitrace.store import tokens, values
 from minitrace.store.database import Reader, work
-from minitrace.store.segment import EXACT, INTRINSIC, RESOURCE_SCOPE, SCOPE_SCOPE, exact_word
+from minitrace.store.segment import EXACT, exact_word
+from minitrace.traceql import ast as traceql
+from minitrace.traceql.fields import compile_test
+from minitrace.traceql.patterns import CALL_BUDGET_S, Pattern, PatternError, compile_pattern
 
-Operator = Literal["=", ">", ">=", "<", "<=", "contains", "fits"]
+MOST_ALTERNATIVES = 100  # of a pattern such as "a|b", each looked up
 MAX_PATTERN = 10_000  # characters; SQLite refuses patterns of 50 000 bytes
 _NUMBERS = (values.INT, values.DOUBLE)
 _LAST = (1 << tokens.COUNT_BITS) - 1  # the largest count of a key's values
@@ -30,29 +32,6 @@ class AttributeKey:
     name: str
     type: str
     value_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class ValueCount:
-    """A value, and how many spans have it."""
-
-    value: Value
-    span_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A condition on an attribute, or on an intrinsic that is kept like one (scope "intrinsic").
-
-    Values are compared within their kind: strings with strings, numbers with numbers. "contains" is about a
-    part of a string, in any case of ASCII letters; "fits" hands every distinct string to `value`, a predicate.
-    Without a `scope` the span's, its resource's, scope's, events' and links' attributes count.
-    """
-
-    name: str
-    operator: Operator
-    value: str | int | float | bool | Callable[[str], Any]
-    scope: str | None = None
 
 
 async def attribute_keys(reader: Reader) -> list[AttributeKey]:
@@ -77,50 +56,6 @@ async def attribute_keys(reader: Reader) -> list[AttributeKey]:
     return [AttributeKey(*row) for row in await reader.rows(sql)]
 
 
-async def attribute_values(reader: Reader, scope: str, name: str, limit: int) -> list[ValueCount]:
-    """The values of a key, of any type, the commonest first."""
-    found: Counter[tuple[str, values.Column]] = Counter()
-    sql = """
-        SELECT segment, number, type
-        FROM keys JOIN segments ON segments.id = keys.segment
-        WHERE state < 2 AND scope = ? AND name = ?
-    """
-    for segment, number, type_ in await reader.rows(sql, (scope, name)):
-        counts = await _counts(reader, segment, number, _origins_of(scope, name))
-        commonest = tokens.ids_of(segment, (token for token, _ in counts.most_common(limit * 2)))
-        ids = ", ".join(map(str, commonest))
-        for value_id, column in await reader.rows(f"SELECT id, value FROM dictionary WHERE id IN ({ids})"):
-            found[type_, column] += counts[commonest[value_id]]
-    return [ValueCount(values.from_column(*value), count) for value, count in found.most_common(limit)]
-
-
-def _origins_of(scope: str, name: str) -> tuple[str, int] | None:
-    """The table, and the key of its numbers, where the values of a key stand once for many spans."""
-    if scope == RESOURCE_SCOPE:
-        return "resources", tokens.RESOURCE
-    if scope == SCOPE_SCOPE or name.startswith("instrumentation:"):
-        return "scopes", tokens.SCOPE
-    return None
-
-
-async def _counts(reader: Reader, segment: int, key: int, origins: tuple[str, int] | None) -> Counter[str]:
-    """How many spans have each token of a key in one segment."""
-    letters = tokens.letters(origins[1] if origins else key)
-    # digits end before ":", so that these are the tokens of this key and no other
-    sql = f"SELECT term, doc FROM counts_{segment} WHERE term >= ? AND term < ?"
-    counts = Counter(dict(await reader.rows(sql, (f"{letters}0", f"{letters}:"))))
-    if not origins:
-        return counts
-    found: Counter[str] = Counter()
-    own = re.compile(rf"\b{tokens.letters(key)}[0-9]+\b")
-    first = tokens.numbered_id(segment, 0)
-    sql = f"SELECT id - ?, attributes FROM {origins[0]} WHERE id BETWEEN ? AND ?"
-    for number, attributes in await reader.rows(sql, (first, first, tokens.numbered_id(segment + 1, 0) - 1)):
-        for token in own.findall(attributes):
-            found[token] += counts[f"{letters}{number}"]
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key of one segment: its number, scope and type."""
@@ -140,55 +75,120 @@ async def keys_named(reader: Reader, names: Iterable[str]) -> dict[tuple[int, st
     return found
 
 
-async def tokens_with(reader: Reader, segment: int, keys: Iterable[Key], wanted: Attribute) -> set[str]:
-    """The tokens of a segment's values that fulfil a condition; of these keys those that can."""
-    found: set[str] = set()
-    for key in keys:
-        is_meant = key.scope == wanted.scope if wanted.scope else key.scope != INTRINSIC
-        if is_meant and _can_fit(wanted, key.type):
-            found |= await _tokens_of_key(reader, segment, key.number, wanted)
-    return found
-
-
-def _can_fit(wanted: Attribute, type_: str) -> bool:
-    match wanted.value:
-        case bool():
-            return type_ == values.BOOL
-        case int() | float():
-            return type_ in _NUMBERS
-    return type_ == values.STRING
-
-
-async def _tokens_of_key(reader: Reader, segment: int, key: int, wanted: Attribute) -> set[str]:
+async def count_of_key(reader: Reader, segment: int, key: int) -> int:
+    """How many values a key has in a segment: they are counted from 1."""
     first = tokens.first_id(segment, key)
+    ((last,),) = await reader.rows("SELECT max(id) FROM dictionary WHERE id BETWEEN ? AND ?", (first, first + _LAST))
+    return last - first if last else 0
+
+
+async def tokens_with(reader: Reader, segment: int, key: Key, operator: str, literal: traceql.Value) -> set[str]:
+    """The tokens of a key's values for which `value operator literal` holds, as TraceQL means it."""
+    first = tokens.first_id(segment, key.number)
     bounds = (first, first + _LAST)
-    value = wanted.value
-    if wanted.operator == "=" and isinstance(value, str):
-        sql = f"""
-            SELECT dictionary.id
-            FROM words_{segment} CROSS JOIN dictionary ON dictionary.id = words_{segment}.rowid
-            WHERE words_{segment} MATCH ? AND words_{segment}.rowid BETWEEN ? AND ? AND value = ?
-        """
-        rows = await reader.rows(sql, (f'"{exact_word(value)}"', *bounds, value))
-    elif wanted.operator == "contains" and len(str(value)) < MAX_PATTERN:
-        # three times as quick as instr(lower(value), …), which takes what is too long for a pattern
-        sql = "SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND value LIKE ? ESCAPE char(92)"
-        escaped = re.sub(r"([\\%_])", r"\\\1", str(value))
-        rows = await reader.rows(sql, (*bounds, f"%{escaped}%"))
-    elif wanted.operator == "contains":
-        sql = "SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND instr(lower(value), lower(?))"
-        rows = await reader.rows(sql, (*bounds, value))
-    elif callable(value):
-        rows = await reader.rows("SELECT id, value FROM dictionary WHERE id BETWEEN ? AND ?", bounds)
-        rows = await work(_fitting, rows, value, size=len(rows))
+    if key.type == values.ARRAY and operator != "is":
+        found = await _among_arrays(reader, bounds, operator, literal)
+    elif not _is_comparable(key.type, literal):
+        return set()
+    elif operator in ("=~", "!~"):
+        found = await _among_strings(reader, bounds, segment, operator, compile_pattern(str(literal)))
+    elif operator == "=" and isinstance(literal, str):
+        found = await _equal_strings(reader, bounds, segment, [literal])
     else:
-        sql = f"SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND value {wanted.operator} ?"
-        rows = await reader.rows(sql, (*bounds, value))
-    return tokens.tokens_of(row[0] for row in rows)
+        found = await _among_ordered(reader, bounds, operator, literal)
+    return tokens.tokens_of(found)
 
 
-def _fitting(rows: list[Any], fits: Callable[[str], Any]) -> list[Any]:
-    return [row for row in rows if fits(row[1])]
+def _is_comparable(type_: str, literal: traceql.Value) -> bool:
+    """Whether values of a type can be compared with a literal; all other comparisons are false."""
+    if type(literal) is bool:
+        return type_ == values.BOOL
+    if type(literal) in (int, float, traceql.Duration):
+        return type_ in _NUMBERS
+    return type(literal) is str and type_ == values.STRING
+
+
+async def _among_ordered(
+    reader: Reader, bounds: tuple[int, int], operator: str, literal: traceql.Value
+) -> Iterable[int]:
+    """SQLite compares numbers exactly, and strings byte by byte, as TraceQL does. NaN is stored as NULL."""
+    or_nan = " OR value IS NULL" if operator == "!=" else ""
+    sql = f"SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND (value {operator} ?{or_nan})"
+    return (row[0] for row in await reader.rows(sql, (*bounds, literal)))
+
+
+async def _among_arrays(
+    reader: Reader, bounds: tuple[int, int], operator: str, literal: traceql.Value
+) -> Iterable[int]:
+    rows = await reader.rows("SELECT id, value FROM dictionary WHERE id BETWEEN ? AND ?", bounds)
+    test = compile_test(operator, literal)
+
+    def fulfilling() -> list[int]:
+        return [id_ for id_, column in rows if test(values.from_column(values.ARRAY, column))]  # type: ignore[arg-type]
+
+    return await work(fulfilling, size=len(rows))
+
+
+async def _equal_strings(reader: Reader, bounds: tuple[int, int], segment: int, wanted: Sequence[str]) -> Iterable[int]:
+    """The strings that are one of these, by the index of words."""
+    words = " OR ".join(f'"{exact_word(text)}"' for text in wanted)
+    sql = f"""
+        SELECT dictionary.id
+        FROM words_{segment} CROSS JOIN dictionary ON dictionary.id = words_{segment}.rowid
+        WHERE words_{segment} MATCH ? AND words_{segment}.rowid BETWEEN ? AND ?
+            AND value IN ({", ".join("?" * len(wanted))})
+    """
+    return sorted(row[0] for row in await reader.rows(sql, (words, *bounds, *wanted)))
+
+
+async def _among_strings(
+    reader: Reader, bounds: tuple[int, int], segment: int, operator: str, pattern: Pattern
+) -> Iterable[int]:
+    """The strings that a pattern fits, or does not."""
+    if operator == "=~" and pattern.alternatives is not None and len(pattern.alternatives) <= MOST_ALTERNATIVES:
+        return await _equal_strings(reader, bounds, segment, pattern.alternatives)
+    part = part_of(pattern.text)
+    if operator == "=~" and part is not None:
+        sql = "SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND instr(value, ?)"
+        return (row[0] for row in await reader.rows(sql, (*bounds, part)))
+    condition, bound = _necessary(pattern) if operator == "=~" else ("1", [])
+    sql = f"SELECT id, value FROM dictionary WHERE id BETWEEN ? AND ? AND {condition}"
+    rows = await reader.rows(sql, (*bounds, *bound))
+
+    def fitting() -> list[int]:
+        fits = operator == "=~"
+        budget_s = max(0.0, min(reader.deadline - time.monotonic(), CALL_BUDGET_S))
+        return [
+            row[0]
+            for row, does in zip(rows, pattern.among([row[1] for row in rows], budget_s), strict=True)
+            if does is fits
+        ]
+
+    return await work(fitting, size=len(rows))
+
+
+def _necessary(pattern: Pattern) -> tuple[str, list[Any]]:
+    """What SQLite can say, more quickly, of all values that a pattern fits."""
+    if pattern.prefix:
+        return "substr(value, 1, ?) = ?", [len(pattern.prefix), pattern.prefix]
+    part = part_of(pattern.text.removeprefix("(?i)"))
+    if part and part.isascii() and len(part) < MAX_PATTERN:
+        # LIKE knows the cases of ASCII only, and ends at a NUL; what has other characters is left to the pattern.
+        escaped = re.sub(r"([\\%_])", r"\\\1", part)
+        is_odd = "length(value) != length(CAST(value AS BLOB))"
+        return f"(value LIKE ? ESCAPE char(92) OR {is_odd})", [f"%{escaped}%"]
+    return "1", []
+
+
+def part_of(pattern: str) -> str | None:
+    """The text that a pattern such as ``.*text.*`` finds anywhere; None for other patterns."""
+    if not (len(pattern) >= 4 and pattern.startswith(".*") and pattern.endswith(".*")):
+        return None
+    try:
+        found = compile_pattern(pattern[2:-2]).alternatives
+    except PatternError:  # \.* at its end
+        return None
+    return found[0] if found is not None and len(found) == 1 else None
 
 
 async def tokens_with_word(reader: Reader, segment: int, word: str) -> set[str]:

@@ -95,11 +95,11 @@ class Retention:
         self._truncate_log()  # it counts, and holds nothing that the file could not
         return self._used_bytes() > limits.max_size_bytes * FULL_SHARE
 
-    def pinned(self, leaving: Leaving) -> tuple[bytes, list[int]] | None:
-        """A pinned trace with spans in the segment, and up to `SPANS_PER_STEP` / 3 of their ids."""
+    def pinned(self, leaving: Leaving) -> list[int]:
+        """Spans of pinned traces in the segment, up to `SPANS_PER_STEP` / 3 of their ids."""
         rows = self._connection.execute(
             """
-            SELECT traces.trace_id, spans.id
+            SELECT spans.id
             FROM traces CROSS JOIN spans ON spans.trace = traces.id
             WHERE traces.is_pinned AND spans.id BETWEEN ? AND ?
             ORDER BY traces.id
@@ -107,9 +107,7 @@ class Retention:
             """,
             (leaving.first_span, leaving.last_span, SPANS_PER_STEP // 3),
         ).fetchall()
-        if not rows:
-            return None
-        return rows[0][0], [span for trace_id, span in rows if trace_id == rows[0][0]]
+        return [row[0] for row in rows]
 
     def step(self, leaving: Leaving) -> bool:
         """Take a part of the segment away; False when nothing of it is left."""

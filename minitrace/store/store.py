@@ -23,16 +23,21 @@ from minitrace.model import Span, Trace
 from minitrace.otlp.decode import Export, decode_traces
 from minitrace.otlp.encode import encode_export
 from minitrace.store import traces
-from minitrace.store.conditions import Filter
 from minitrace.store.database import Readers, make_private, open_writer
-from minitrace.store.dictionary import AttributeKey, ValueCount, attribute_keys, attribute_values
+from minitrace.store.dictionary import AttributeKey, attribute_keys
 from minitrace.store.filling import Filling
 from minitrace.store.ingest import Ingest, Request
 from minitrace.store.layout import Batch
 from minitrace.store.lock import Lock
+from minitrace.store.matches import SearchResult
+from minitrace.store.metrics import MetricsResult, query_range
 from minitrace.store.retention import Leaving, Limits, Retention
-from minitrace.store.search import SearchResult, search
+from minitrace.store.rollups import Rollups
+from minitrace.store.search import Search, search
+from minitrace.store.tags import MOST_VALUES, Among, tag_values, tags
 from minitrace.store.writer import Writer
+from minitrace.traceql.ast import Attribute, Intrinsic, Query, Value
+from minitrace.traceql.metrics import Range
 
 MAX_WAITING_BYTES = 64 << 20  # of requests, unpacked and not decoded yet
 KEEP_EVERY_S = 1.0  # how soon after a write the limits are looked at
@@ -74,6 +79,7 @@ class Store:
         self._filling = Filling(connection, limits)
         self._writer = Writer(connection, self._filling.services)
         self._ingest = Ingest(self._filling, self._writer)
+        self._rollups = Rollups()
         self._retention = Retention(self._writer, path, limits)
         self._thread = ThreadPoolExecutor(1, "minitrace writer")
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
@@ -90,7 +96,7 @@ class Store:
         path: Path | str,
         *,
         durability: str = "normal",
-        query_timeout_s: float = 5.0,
+        query_timeout_s: float = 2.0,
         limits: Limits = Limits(),  # noqa: B008 (frozen)
     ) -> Store:
         """Open or create the file, bringing it to our schema.
@@ -155,12 +161,15 @@ class Store:
         async with self._readers.snapshot() as reader:
             return await traces.load(reader, trace_id)
 
-    async def search(
-        self, filter: Filter, *, limit: int = 20, spans_per_trace: int = 3, before: str | None = None
-    ) -> SearchResult:
-        """The newest traces that match; `before` is the `next` of an earlier result. Raises DecodeError."""
+    async def search(self, wanted: Search) -> SearchResult:
+        """The newest traces that match. Raises DecodeError for a place to continue from that is none."""
         async with self._readers.snapshot() as reader:
-            return await search(reader, filter, limit=limit, spans_per_trace=spans_per_trace, before=before)
+            return await search(reader, wanted)
+
+    async def metrics(self, query: Query, range: Range, max_exemplars: int = 0) -> MetricsResult:
+        """The series of a metrics query."""
+        async with self._readers.snapshot() as reader:
+            return await query_range(reader, self._rollups, query, range, max_exemplars)
 
     async def services(self) -> list[str]:
         """The names of all services that have spans, in the order of their first appearance."""
@@ -191,10 +200,21 @@ class Store:
         async with self._readers.reader() as reader:
             return await attribute_keys(reader)
 
-    async def attribute_values(self, scope: str, name: str, *, limit: int = 100) -> list[ValueCount]:
-        """The values of a key, the commonest first, with how many spans have each."""
+    async def tags(self, among: Among = Among()) -> dict[str, list[str]]:  # noqa: B008 (frozen)
+        """The names of attributes by scope, in alphabetical order."""
         async with self._readers.snapshot() as reader:
-            return await attribute_values(reader, scope, name, limit)
+            return await tags(reader, among)
+
+    async def tag_values(
+        self,
+        field: Attribute | Intrinsic,
+        among: Among = Among(),  # noqa: B008 (frozen)
+        *,
+        limit: int = MOST_VALUES,
+    ) -> list[Value]:
+        """The values of an attribute or intrinsic, the commonest first."""
+        async with self._readers.snapshot() as reader:
+            return await tag_values(reader, field, among, limit)
 
     async def known(self, trace_ids: Sequence[bytes]) -> list[bytes]:
         """Those of the traces that are stored, in the order given."""
@@ -317,15 +337,15 @@ class Store:
         is_left = True
         while is_left:
             if pinned := await self._in_writer(self._retention.pinned, leaving):
-                await self._move(*pinned)
+                await self._move(pinned)
             else:
                 is_left = await self._in_writer(self._retention.step, leaving)
 
-    async def _move(self, trace_id: bytes, rows: list[int]) -> None:
+    async def _move(self, rows: list[int]) -> None:
         """Write spans again, into the newest segment, in place of these rows."""
         async with self._readers.snapshot() as reader:
-            spans = await traces.load_some(reader, trace_id, rows)
-        await self._add(Request(lambda: _export(spans), replaces=rows))
+            spans = await traces.load_some(reader, rows)
+        await self._add(Request(lambda: _export(list(spans.values())), replaces=rows))
 
 
 def _export(spans: Sequence[Span]) -> Export:

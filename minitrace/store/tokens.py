@@ -36,14 +36,19 @@ def tokens_of(value_ids: Iterable[int]) -> set[str]:
     """The tokens of many rows of `dictionary`, quickest in the order of their ids."""
     found: list[str] = []
     first = last = 0
-    prefix = ""
+    key = ""
     for value_id in value_ids:
         if not first < value_id <= last:
             first = value_id >> COUNT_BITS << COUNT_BITS
             last = first + (1 << COUNT_BITS) - 1
-            prefix = letters(key_of(value_id))
-        found.append(f"{prefix}{value_id - first}")
+            key = letters(key_of(value_id))
+        found.append(f"{key}{value_id - first}")
     return set(found)
+
+
+def prefix(token: str) -> str:
+    """The letters of a token: those of its key."""
+    return token.rstrip("0123456789")
 
 
 def key_of(value_id: int) -> int:
@@ -62,7 +67,7 @@ def ids_of(segment: int, tokens: Iterable[str]) -> dict[int, str]:
     found: dict[int, str] = {}
     firsts: dict[str, int] = {}
     for token in tokens:
-        name = token.rstrip("0123456789")
+        name = prefix(token)
         first = firsts.get(name)
         if first is None:
             first = firsts[name] = first_id(segment, _number(name))

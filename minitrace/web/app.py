@@ -24,7 +24,7 @@ from minitrace.errors import MinitraceError
 from minitrace.live import Live
 from minitrace.store.retention import Limits
 from minitrace.store.store import Store
-from minitrace.web import otlp, pages, static, tempo
+from minitrace.web import otlp, pages, static, tempo, tempo_metrics
 from minitrace.web.guard import Guard
 
 
@@ -52,7 +52,7 @@ def create_app(
                 await app.state.store.close()
 
     app = Starlette(
-        routes=[*otlp.routes, *tempo.routes, *static.routes, *pages.routes],
+        routes=[*otlp.routes, *tempo.routes, *tempo_metrics.routes, *static.routes, *pages.routes],
         exception_handlers={HTTPException: _error, MinitraceError: _error, Exception: _error},
         lifespan=lifespan,
     )

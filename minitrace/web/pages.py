@@ -3,7 +3,7 @@
 | page                               | shows                                                |
 |------------------------------------|------------------------------------------------------|
 | `/`                                | how to send the first span; the search once there is one |
-| `/search?text=&service=…`          | the newest traces with a span like this              |
+| `/search?text=&service=…`          | the newest traces that match words, fields or TraceQL |
 | `/trace/{trace_id}?span=&page=`    | a trace as a waterfall, one span beside it           |
 | `/trace/{trace_id}/span/{span_id}` | that span alone                                      |
 
@@ -28,10 +28,12 @@ from starlette.routing import Route
 from minitrace.errors import MinitraceError, QueryTimeout
 from minitrace.model import Span, Trace
 from minitrace.store.dictionary import AttributeKey
-from minitrace.store.search import SearchResult
+from minitrace.store.matches import SearchResult
 from minitrace.store.store import Store
 from minitrace.web import body, forms, terms, waterfall, welcome
 from minitrace.web.answers import retry_headers, status_of
+from minitrace.web.box import EXAMPLES
+from minitrace.web.facts import facts, facts_of_span
 from minitrace.web.lookup import FoundId, find_ids, read_id
 from minitrace.web.render import THEME_COOKIE, THEMES, go_to, render, target
 from minitrace.web.wanted import while_wanted
@@ -53,7 +55,7 @@ async def search_page(request: Request) -> Response:
     is_typed = bool(request.query_params.get("attributes"))
     keys = await _attribute_keys(store) if is_typed else []
     form = forms.read_form(request.query_params, now_ns, keys)
-    ids = find_ids(form.values.get("text", ""))
+    ids = find_ids(form.values.get("text", "")) if form.box.words else []
     if found := await _first_known(store, ids):
         return go_to(request, _trace_url(found.trace_id, found.span_id))
     missing = ids[0] if ids and ids[0].exact else None
@@ -61,7 +63,7 @@ async def search_page(request: Request) -> Response:
     (result, elapsed_ns), slots, operations, suggested_keys = await asyncio.gather(
         _search(store, form) if has_question else _nothing((None, 0)),
         _slots(store),
-        _operations(store, form.filter.service),
+        _operations(store, form.values.get("service")),
         _nothing([]) if is_typed or target(request) else _attribute_keys(store),
     )
     keys = keys or suggested_keys
@@ -78,9 +80,12 @@ async def search_page(request: Request) -> Response:
         slots=slots,
         operations=operations,
         keys=terms.suggestions(keys)[:MAX_SUGGESTIONS],
-        unknown_keys=terms.unknown(form.filter.attributes, keys) if keys else [],
+        unknown_keys=await _unknown_keys(store, form) if result and not result.matches else {},
         periods=forms.PERIODS,
         statuses=list(forms.STATUSES),
+        examples=EXAMPLES,
+        facts=facts,
+        facts_of_span=facts_of_span,
     )
 
 
@@ -214,10 +219,16 @@ async def _attribute_keys(store: Store) -> list[AttributeKey]:
         return []
 
 
+async def _unknown_keys(store: Store, form: forms.SearchForm) -> dict[str, list[str]]:
+    """The attributes asked for that nothing has, and what there is instead."""
+    keys = await _attribute_keys(store) if form.attributes else []
+    return terms.unknown(form.attributes, keys) if keys else {}
+
+
 async def _search(store: Store, form: forms.SearchForm) -> tuple[SearchResult | None, int]:
     """What is found, and how many nanoseconds it took."""
     began = time.perf_counter()
-    result = await store.search(form.filter, limit=form.limit, spans_per_trace=3, before=form.before)
+    result = await store.search(form.search)
     return result, int((time.perf_counter() - began) * 1e9)
 
 

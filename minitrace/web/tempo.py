@@ -6,8 +6,10 @@ of 2025. Ids in search are hex, in traces base64, enums are names. Errors are pl
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial, reduce
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,23 +18,47 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from minitrace.durations import parse_duration
-from minitrace.errors import DecodeError, MinitraceError, TraceQLError
+from minitrace.errors import DecodeError, MinitraceError
 from minitrace.model import Kind, StatusCode
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp.encode import encode_export, traces_data
-from minitrace.store.conditions import Filter
-from minitrace.store.search import SearchResult, TraceMatch
+from minitrace.store.matches import SearchResult, SpanMatch, SpansetMatch, TraceMatch
+from minitrace.store.search import Search
 from minitrace.store.store import Store
+from minitrace.traceql.ast import (
+    Attribute,
+    Binary,
+    Duration,
+    Field,
+    Intrinsic,
+    Pipeline,
+    Query,
+    SpansetFilter,
+    Static,
+    Value,
+    static_text,
+)
+from minitrace.traceql.names import go_duration, pattern_text
+from minitrace.traceql.parser import parse
+from minitrace.web import tempo_tags
 from minitrace.web.answers import plain
 from minitrace.web.lookup import read_id
+from minitrace.web.parameters import SECOND_NS, read_number
 from minitrace.web.wanted import while_wanted
 
 PROTOBUF = "application/protobuf"
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 1000
+ALL_SPANS = 2**31  # of a spanset
 ROOT_NOT_RECEIVED = "<root span not yet received>"  # Tempo's words, which clients know
 
-_CONDITION = re.compile(r'\s*([\w.:]+)\s*(>=|<=|=|>|<)\s*("(?:[^"\\]|\\.)*"|`[^`]*`|[\w.µ-]+)\s*', re.ASCII)
+_TAG = re.compile(r'\s*([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?=\s|$)')
+_TAGS = {
+    "name": Intrinsic("name"),
+    "root.name": Intrinsic("rootName"),
+    "root.service.name": Intrinsic("rootServiceName"),
+}
+_FLOATS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def is_api(path: str) -> bool:
@@ -53,13 +79,16 @@ async def error(request: Request, error: Exception) -> Response:
 async def search(request: Request) -> Response:
     """``GET /api/search``: traces that match, newest first."""
     parameters = request.query_params
-    limit = _number(parameters, "limit", DEFAULT_LIMIT, low=1)
-    spans_per_trace = _number(parameters, "spss", 3, low=0)
-    store: Store = request.app.state.store
-    result = await store.search(
-        _filter(parameters), limit=min(limit, LARGEST_LIMIT), spans_per_trace=spans_per_trace or 2**31
+    start_ns, end_ns = _times(parameters)
+    wanted = Search(
+        _pipeline(parameters),
+        start_ns=start_ns,
+        end_ns=end_ns,
+        limit=min(read_number(parameters, "limit", DEFAULT_LIMIT, low=1), LARGEST_LIMIT),
+        spans_per_set=read_number(parameters, "spss", 3) or ALL_SPANS,
     )
-    return JSONResponse(_search_answer(result))
+    store: Store = request.app.state.store
+    return JSONResponse(_search_answer(await store.search(wanted)))
 
 
 @while_wanted
@@ -88,6 +117,7 @@ async def readyz(request: Request) -> Response:
 routes = [
     Route("/api/search", search),
     Route("/api/traces/{trace_id}", trace),
+    *tempo_tags.routes,
     Route("/healthz", healthz),
     Route("/readyz", readyz),
 ]
@@ -101,10 +131,8 @@ def _trace_id(text: str) -> bytes:
 
 
 def _search_answer(result: SearchResult) -> dict[str, Any]:
-    return {
-        "traces": [_trace_answer(match) for match in result.matches],
-        "metrics": {"inspectedTraces": result.inspected},
-    }
+    metrics = {"inspectedTraces": result.inspected, "completedJobs": int(result.complete), "totalJobs": 1}
+    return {"traces": [_trace_answer(match) for match in result.matches], "metrics": metrics}
 
 
 def _trace_answer(match: TraceMatch) -> dict[str, Any]:
@@ -115,20 +143,7 @@ def _trace_answer(match: TraceMatch) -> dict[str, Any]:
         "rootTraceName": summary.root_name or "",
         "startTimeUnixNano": str(summary.start_ns),
         "durationMs": min(summary.duration_ns // 1_000_000, 2**32 - 1),
-        "spanSets": [
-            {
-                "spans": [
-                    {
-                        "spanID": span.span_id.hex(),
-                        "name": span.name,
-                        "startTimeUnixNano": str(span.start_ns),
-                        "durationNanos": str(span.duration_ns),
-                    }
-                    for span in match.spans
-                ],
-                "matched": match.matched,
-            }
-        ],
+        "spanSets": [_spanset_answer(spanset) for spanset in match.spansets],
         "serviceStats": {
             count.name: {"spanCount": count.span_count}
             | ({"errorCount": count.error_count} if count.error_count else {})
@@ -137,87 +152,101 @@ def _trace_answer(match: TraceMatch) -> dict[str, Any]:
     }
 
 
-def _filter(parameters: Mapping[str, str]) -> Filter:
-    """The query's parameters as a filter: ``q``, or the fields of the search form, and a time range."""
-    conditions = _read_query(parameters.get("q", "")) | _read_form(parameters)
-    start, end = parameters.get("start"), parameters.get("end")
-    if (start is None) != (end is None):
-        raise DecodeError("start and end go together: give both, in seconds since 1970, or neither")
-    if start is not None:
-        start_s, end_s = _number(parameters, "start", 0, low=0), _number(parameters, "end", 0, low=0)
-        if end_s <= start_s:
-            raise DecodeError(f"end={end_s} is not after start={start_s}")
-        conditions |= {"start_ns": start_s * 1_000_000_000, "end_ns": end_s * 1_000_000_000}
-    return Filter(**conditions)
+def _spanset_answer(spanset: SpansetMatch) -> dict[str, Any]:
+    answer = {"spans": [_span_answer(span) for span in spanset.spans], "matched": spanset.matched}
+    return answer | ({"attributes": key_values(spanset.attributes.items())} if spanset.attributes else {})
 
 
-def _read_form(parameters: Mapping[str, str]) -> dict[str, Any]:
-    conditions: dict[str, Any] = {}
-    for field in ("service", "name", "text"):
-        if parameters.get(field):
-            conditions[field] = parameters[field]
-    if parameters.get("status"):
-        conditions["status"] = _enum(StatusCode, parameters["status"])
-    for field, parameter in (("min_duration_ns", "minDuration"), ("max_duration_ns", "maxDuration")):
+def _span_answer(span: SpanMatch) -> dict[str, Any]:
+    answer = {
+        "spanID": span.span_id.hex(),
+        "name": span.name,
+        "startTimeUnixNano": str(span.start_ns),
+        "durationNanos": str(span.duration_ns),
+    }
+    return answer | ({"attributes": key_values(span.attributes.items())} if span.attributes else {})
+
+
+def key_values(pairs: Iterable[tuple[str, Value]]) -> list[dict[str, Any]]:
+    """Attributes as OTLP's KeyValue in JSON, with Tempo's texts for what OTLP has no type for."""
+    return [{"key": key, "value": _any_value(value)} for key, value in pairs]
+
+
+def _any_value(value: Value) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if value is None or isinstance(value, StatusCode | Kind):
+        return {"stringValue": static_text(value)}
+    if isinstance(value, Duration):
+        return {"stringValue": go_duration(value)}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        return {"doubleValue": value if math.isfinite(value) else _FLOATS.get(value, "NaN")}
+    if isinstance(value, list):
+        return {"arrayValue": {"values": list(map(_any_value, value))}}
+    return {"stringValue": value}
+
+
+def read_query(parameters: Mapping[str, str]) -> Query:
+    """The TraceQL of ``q``, or of its alias ``query``. Raises TraceQLError."""
+    return parse(parameters.get("q") or parameters.get("query") or "")
+
+
+def _pipeline(parameters: Mapping[str, str]) -> Pipeline:
+    """What ``q`` asks for, or else ``tags``, ``minDuration`` and ``maxDuration``. Raises TraceQLError, DecodeError."""
+    form = SpansetFilter(_read_form(parameters))
+    if not parameters.get("q") or form.condition is not None:
+        if parameters.get("q"):
+            raise DecodeError("q and tags, minDuration or maxDuration do not go together: put all into q")
+        return Pipeline((form,))
+    query = read_query(parameters)
+    if not isinstance(query.root, Pipeline):
+        raise DecodeError("this query gives series, not traces: ask /api/metrics/query_range")
+    return query.root
+
+
+def _read_form(parameters: Mapping[str, str]) -> Field | None:
+    """Tempo's search without TraceQL: parts of attribute values, and how long the trace takes."""
+    conditions = list(map(_read_tag, _read_tags(parameters.get("tags", ""))))
+    limits = []
+    for operator, parameter in ((">=", "minDuration"), ("<=", "maxDuration")):
         if parameters.get(parameter):
-            conditions[field] = parse_duration(parameters[parameter])
-    if conditions.get("max_duration_ns", 2**63) < conditions.get("min_duration_ns", 0):
+            limits.append(parse_duration(parameters[parameter]))
+            conditions.append(Binary(operator, Intrinsic("traceDuration"), Static(Duration(limits[-1]))))
+    if limits != sorted(limits):
         raise DecodeError("maxDuration is below minDuration")
-    return conditions
+    return reduce(partial(Binary, "&&"), conditions) if conditions else None
 
 
-def _read_query(text: str) -> dict[str, Any]:
-    """The part of TraceQL that the search form can say: ``{}``, and ``{ a = b && c > d }`` over its fields."""
-    text = text.strip()
-    if not text:
-        return {}
-    if not (text.startswith("{") and text.endswith("}")):
-        raise TraceQLError("expected a query in braces, such as { status = error }")
-    conditions: dict[str, Any] = {}
-    rest = text[1:-1].strip()
-    while rest:
-        match = _CONDITION.match(rest)
-        if not match:
-            raise TraceQLError(f"expected a field, an operator and a value at {rest[:60]!r}")
-        conditions |= _read_condition(*match.groups())
-        rest = rest[match.end() :]
-        if rest and not rest.startswith("&&"):
-            raise TraceQLError(f"expected && at {rest[:60]!r}")
-        rest = rest.removeprefix("&&")
-    return conditions
+def _read_tags(text: str) -> Iterator[tuple[str, str]]:
+    """The pairs of logfmt: ``http.method=GET db.statement="a b"``. Raises DecodeError."""
+    seen = set()
+    place = 0
+    while place < len(text.rstrip()):
+        tag = _TAG.match(text, place)
+        if tag is None:
+            raise DecodeError(f'tags: write key=value or key="a value" at {text[place : place + 40]!r}')
+        if tag[1] in seen:
+            raise DecodeError(f"tags: {tag[1][:40]!r} is there twice")
+        seen.add(tag[1])
+        yield tag[1], tag[3] if tag[2] is None else re.sub(r"\\(.)", r"\1", tag[2])
+        place = tag.end()
 
 
-def _read_condition(field: str, operator: str, value: str) -> dict[str, Any]:
-    if field == "duration" and operator != "=":
-        limit = parse_duration(value)
-        if operator.startswith(">"):
-            return {"min_duration_ns": limit + (operator == ">")}
-        return {"max_duration_ns": limit - (operator == "<")}
-    plain_value = value[1:-1].replace('\\"', '"') if value[0] in '"`' else value
-    if operator == "=" and field in ("resource.service.name", ".service.name"):
-        return {"service": plain_value}
-    if operator == "=" and field in ("name", "span:name"):
-        return {"name": plain_value}
-    if operator == "=" and field in ("status", "span:status"):
-        return {"status": _enum(StatusCode, value)}
-    if operator == "=" and field in ("kind", "span:kind"):
-        return {"kind": _enum(Kind, value)}
-    raise TraceQLError(
-        f"{field} {operator} is not supported yet: use resource.service.name, name, status or kind with =, "
-        "or duration with >, >=, < or <="
-    )
+def _read_tag(tag: tuple[str, str]) -> Field:
+    key, text = tag
+    field = _TAGS.get(key, Attribute(None, key))
+    return Binary("=~", field, Static(f"(?i).*{pattern_text(text)}.*"))
 
 
-def _enum(enum: type[StatusCode] | type[Kind], name: str) -> int:
-    if name.upper() not in enum.__members__:
-        raise TraceQLError(f"{name!r} is none of {', '.join(member.name.lower() for member in enum)}")
-    return enum[name.upper()]
-
-
-def _number(parameters: Mapping[str, str], name: str, default: int, *, low: int) -> int:
-    text = parameters.get(name)
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and low <= int(text) < 2**32):
-        raise DecodeError(f"{name}={text[:40]!r} is not a whole number from {low} to {2**32 - 1}")
-    return int(text)
+def _times(parameters: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """The range of ``start`` and ``end`` in nanoseconds; they are whole seconds. Raises DecodeError."""
+    if bool(parameters.get("start")) != bool(parameters.get("end")):
+        raise DecodeError("start and end go together: give both, in seconds since 1970, or neither")
+    if not parameters.get("start"):
+        return None, None
+    start_s, end_s = read_number(parameters, "start", 0), read_number(parameters, "end", 0)
+    if end_s <= start_s:
+        raise DecodeError(f"end={end_s} is not after start={start_s}")
+    return start_s * SECOND_NS, end_s * SECOND_NS

@@ -3,14 +3,15 @@
 ```
 terms    = term (spaces term)*                  all must hold, on one span
 term     = [scope "."] key operator value       nothing between them
-scope    = "span" | "resource" | "event" | "link" | "instrumentation"       none: any of them
+scope    = "span" | "resource" | "event" | "link" | "instrumentation"       none: the span, else its resource
 key      = text without spaces, quotes or operators | quoted
 operator = "=" | ">" | ">=" | "<" | "<=" | "~"  ~ is "contains"
 value    = quoted | number | "true" | "false" | text without spaces
 quoted   = a string in double quotes, in it \\" \\\\ \\n \\r \\t as in JSON
 ```
 
-`http.response.status_code=500 user.id="a b" resource.host.name~web retries>=3`
+`http.response.status_code=500 resource.host.name~web` is
+``.http.response.status_code = 500 && resource.host.name =~ "(?i).*web.*"``.
 
 Values are compared within their kind. A number or truth value is one if the key has such values; where it has none but
 strings, ``500`` is the string "500". In quotes it always is.
@@ -21,14 +22,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from math import isfinite
+from typing import Literal, NoReturn, cast
 
 from minitrace.errors import DecodeError
-from minitrace.store.dictionary import Attribute, AttributeKey
+from minitrace.store.dictionary import AttributeKey
+from minitrace.traceql.ast import SCOPES, Attribute, Binary, Static
+from minitrace.traceql.names import pattern_text
 
-Operator = Literal["=", ">", ">=", "<", "<=", "contains"]
-SCOPES = ("span", "resource", "event", "link", "instrumentation")
-_OPERATORS: dict[str, Operator] = {"=": "=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "~": "contains"}
+Operator = Literal["=", ">", ">=", "<", "<=", "~"]
+UNSCOPED = ("span", "resource")  # where a key without a scope is looked for
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 _SIGNS = "= > >= < <= ~"
 
@@ -52,6 +55,11 @@ class Term:
     value: str | int | float | bool
     scope: str | None = None
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Where its key is looked for."""
+        return (self.scope,) if self.scope else UNSCOPED
+
 
 def read_terms(text: str) -> list[Term]:
     """The terms in a text.
@@ -70,8 +78,8 @@ def read_terms(text: str) -> list[Term]:
     return terms
 
 
-def conditions(terms: Iterable[Term], keys: Iterable[AttributeKey]) -> tuple[Attribute, ...]:
-    """The terms as the store takes them; `keys` tell whether ``500`` is a number or a string.
+def conditions(terms: Iterable[Term], keys: Iterable[AttributeKey]) -> list[Binary]:
+    """The terms as TraceQL; `keys` tell whether ``500`` is a number or a string.
 
     Raises:
         DecodeError: a key is asked for greater or smaller numbers, and has strings only.
@@ -79,32 +87,46 @@ def conditions(terms: Iterable[Term], keys: Iterable[AttributeKey]) -> tuple[Att
     types: dict[str, set[tuple[str, str]]] = {}
     for key in keys:
         types.setdefault(key.name, set()).add((key.scope, key.type))
-    return tuple(_condition(term, types.get(term.name, set())) for term in terms)
+    return [_condition(term, types.get(term.name, set())) for term in terms]
 
 
 def suggestions(keys: Iterable[AttributeKey]) -> list[str]:
     """How a term begins, for each key, in alphabetical order."""
-    names = {key.name for key in keys if key.scope in SCOPES}
-    return [f"{_written(name)}=" for name in sorted(names) if name]
+    names = {(key.name, "" if key.scope in UNSCOPED else f"{key.scope}.") for key in keys if key.scope in SCOPES}
+    return [f"{scope}{_written(name)}=" for name, scope in sorted(names) if name]
 
 
-def unknown(wanted: Iterable[Attribute], keys: Iterable[AttributeKey]) -> list[str]:
-    """The keys asked for that no attribute has."""
-    names = {(scope, key.name) for key in keys for scope in (None, key.scope) if key.scope in SCOPES}
-    asked = dict.fromkeys((one.scope, one.name) for one in wanted)
-    return [f"{scope}.{name}" if scope else name for scope, name in asked if (scope, name) not in names]
+def unknown(asked: Iterable[Attribute], keys: Iterable[AttributeKey]) -> dict[str, list[str]]:
+    """The attributes asked for that nothing has, and under which scopes there are some of that name."""
+    scopes: dict[str, list[str]] = {}
+    for key in keys:
+        if key.scope in SCOPES and key.scope not in scopes.setdefault(key.name, []):
+            scopes[key.name].append(key.scope)
+    found = {}
+    for one in dict.fromkeys(asked):
+        there = scopes.get(one.name, [])
+        if not set(there) & {one.scope, *(() if one.scope else UNSCOPED)}:
+            found[str(one).removeprefix(".")] = [str(Attribute(scope, one.name)) for scope in there]
+    return found
 
 
-def _condition(term: Term, types: set[tuple[str, str]]) -> Attribute:
+def _condition(term: Term, types: set[tuple[str, str]]) -> Binary:
+    attribute = Attribute(term.scope, term.name)
+    if term.operator == "~":
+        return Binary("=~", attribute, Static(f"(?i).*{pattern_text(term.text)}.*"))
+    return Binary(term.operator, attribute, Static(_literal(term, types)))
+
+
+def _literal(term: Term, types: set[tuple[str, str]]) -> str | int | float | bool:
+    """The value of a term, or its text where the key has strings only."""
     if isinstance(term.value, str):
-        return Attribute(term.name, term.operator, term.value, term.scope)
-    scopes = (term.scope,) if term.scope else SCOPES
-    found = {type_ for scope, type_ in types if scope in scopes}
+        return term.value
+    found = {type_ for scope, type_ in types if scope in term.scopes}
     own = {"bool"} if isinstance(term.value, bool) else {"int", "double"}
     if found & own or "string" not in found:
-        return Attribute(term.name, term.operator, term.value, term.scope)
+        return term.value
     if term.operator == "=":
-        return Attribute(term.name, "=", term.text, term.scope)
+        return term.text
     raise DecodeError(
         f"The values of {term.name} are strings, and have no order of numbers: use = or ~ with it, "
         f'or "{term.text}" in quotes for the order of letters.'
@@ -122,14 +144,16 @@ def _read_term(text: str, start: int) -> tuple[Term, int]:
     if sign[0] == "=" and text[place - 1] == "!":
         _refuse(place - 1, f"!= is not known here, only {_SIGNS}")
     word, is_quoted, end = _read_value(text, sign.end())
-    operator = _OPERATORS[sign[0]]
-    value = word if is_quoted or operator == "contains" else _typed(word)
+    operator = cast(Operator, sign[0])
+    value = word if is_quoted or operator == "~" else _typed(word)
     if isinstance(value, bool) and operator != "=":
         _refuse(place, f"{word} is neither more nor less than another value: use =")
     return Term(name, operator, word, value, scope), end
 
 
 def _read_name(text: str, place: int) -> tuple[str, int]:
+    if text.startswith('""', place):
+        _refuse(place, "a key has at least one character")
     if text[place] == '"':
         return _read_quoted(text, place)
     key = _KEY.match(text, place)
@@ -167,7 +191,7 @@ def _typed(word: str) -> str | int | float | bool:
         return word == "true"
     if _INTEGER.fullmatch(word) and -(2**63) <= int(word) < 2**63:  # the store takes no other
         return int(word)
-    return float(word) if _NUMBER.fullmatch(word) else word
+    return float(word) if _NUMBER.fullmatch(word) and isfinite(float(word)) else word
 
 
 def _written(name: str) -> str:

@@ -15,8 +15,8 @@ from starlette.responses import Response, StreamingResponse
 
 from minitrace.errors import QueryTimeout
 from minitrace.live import Live
-from minitrace.store.conditions import Filter
-from minitrace.store.search import TraceSummary
+from minitrace.store.matches import TraceSummary
+from minitrace.store.search import Search
 from minitrace.store.store import Store
 from minitrace.web.render import env, go_to, render
 
@@ -76,7 +76,7 @@ async def messages(store: Store, live: Live, root: str = "") -> AsyncIterator[st
 async def _latest(store: Store) -> TraceSummary | None:
     """The newest trace, if there is any."""
     try:
-        result = await store.search(Filter(), limit=1)
+        result = await store.search(Search(limit=1))
     except QueryTimeout:  # too many at once; the next change asks again
         return None
     return result.matches[0].summary if result.matches else None

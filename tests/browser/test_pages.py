@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -69,6 +70,12 @@ PAGES = [
     "/search?attributes=card.network%3Dvisa",
     "/search?attributes=a-key-of-some-length-that-nothing-has%3D1",
     "/search?attributes=card.network%3D%22vis",
+    "/search?service=payment&status=error&attributes=card.network%3Dvisa&text=declined",
+    f"/search?text={quote('{ kind = server } >> { .card.network = `visa` && status = error } | by(name)')}",
+    f"/search?text={quote('{ resource.service.name = `frontend` && duration > 10ms && kind => server }')}",
+    f"/search?text={quote('{ span.kind = client } with(samples=true)')}",
+    f"/search?text={quote('{ } | quantile_over_time(duration, 0.9) by(resource.service.name)')}",
+    f"/search?text={quote('status = error')}",
     CHECKOUT,
     f"{CHECKOUT}?span={CHARGE}",
     f"{CHECKOUT}/span/{CHARGE}",
@@ -148,6 +155,52 @@ def test_attributes_are_searched_and_a_mistake_is_said_beside_their_field(server
     page.keyboard.press("Enter")
     expect(page.locator("#attributes-problem")).to_be_empty()
     expect(results).to_have_text(["frontend GET /checkout"])
+
+
+def test_a_query_is_typed_and_its_mistakes_are_shown_on_the_way(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/search")
+    box, results, alert = page.locator("#text"), page.locator(".traces .what"), page.locator("#asked [role=alert]")
+    expect(results).to_have_count(4)
+    box.press_sequentially("{ kind = server } >> { status = ", delay=5)
+    expect(alert.locator("pre")).to_contain_text("{ kind = server } >> { status =")
+    expect(results).to_have_count(4)
+    expect(page).to_have_url(f"{server.url}/search")
+    box.press_sequentially("error }", delay=5)
+    expect(results).to_have_text(["frontend GET /checkout"])
+    expect(alert).to_have_count(0)
+    expect(page.locator(".matched")).to_contain_text("payment POST /charge")
+    expect(page).to_have_url(re.compile(r"/search\?text=%7B\+kind\+%3D\+server"))
+
+
+def test_the_form_writes_a_query_that_can_be_copied_and_edited(server: Server, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{server.url}/search")
+    written = page.locator("#written")
+    expect(written).to_have_count(0)
+    page.get_by_label("Service").select_option("payment")
+    expect(written).to_have_text('{ resource.service.name = "payment" }')
+    page.get_by_label("Span takes at least").fill("50ms")
+    page.keyboard.press("Tab")
+    query = '{ resource.service.name = "payment" && duration >= 50ms }'
+    expect(written).to_have_text(query)
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == query
+    page.get_by_role("link", name="Edit as query").click()
+    expect(page.locator("#text")).to_have_value(query)
+    expect(page.get_by_label("Service")).to_have_value("")
+    expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
+    expect(written).to_have_count(0)
+
+
+def test_an_example_is_opened_with_the_keyboard(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/search")
+    page.get_by_text("TraceQL by example").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_have_value("{ status = error }")
+    expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
 
 
 def test_every_word_of_the_attributes_is_completed(server: Server, page: Page) -> None:
@@ -302,6 +355,8 @@ def test_everything_works_without_scripts(server: Server, page_without_scripts: 
     page.get_by_label("Attributes").fill("card.network=visa")
     page.get_by_role("button", name="Search").click()
     expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
+    page.get_by_role("link", name="Edit as query").click()
+    expect(page.locator("#text")).to_have_value('{ status = error && .card.network = "visa" }')
     page.get_by_role("link", name="GET /checkout").click()
     page.get_by_role("link", name="POST /charge").click()
     expect(page.locator("#detail h2")).to_have_text("POST /charge")

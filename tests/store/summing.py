@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from minitrace.model import MAX_TIME_NS, Span
-from minitrace.store.conditions import Filter
 from minitrace.store.store import Store
+from tests.store.asking import wanted
 
 Summaries = dict[bytes, tuple[object, ...]]
 
@@ -38,7 +38,7 @@ def expected_summaries(spans: Sequence[Span], removed: Sequence[Span] = ()) -> S
 
 async def found_summaries(store: Store) -> Summaries:
     """The same of what is stored."""
-    found = [match.summary for match in (await store.search(Filter(), limit=1000)).matches]
+    found = [match.summary for match in (await store.search(wanted(limit=1000))).matches]
     return {
         s.trace_id: (
             s.span_count, s.error_count, s.start_ns, s.duration_ns, s.root_name, s.is_complete,

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from minitrace.errors import QueryTimeout
-from minitrace.store.conditions import Filter
 from minitrace.store.database import Reader
 from minitrace.store.store import Store
 from tests.samples import span
+from tests.store.asking import wanted
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT begun() UNION ALL SELECT 1 FROM n) SELECT count(*) FROM n"
 
@@ -63,11 +63,11 @@ async def test_who_waits_too_long_for_a_reader_is_told(store: Store) -> None:
 
 async def test_a_snapshot_that_is_cancelled_at_its_beginning_leaves_the_reader_free(store: Store) -> None:
     for turns in range(20):
-        asked = asyncio.ensure_future(store.search(Filter()))
+        asked = asyncio.ensure_future(store.search(wanted()))
         for _ in range(turns % 5):  # up to the moment at which it waits for its snapshot
             await asyncio.sleep(0)
         asked.cancel()
         await asyncio.wait([asked])  # it may have been done before
     await store.add([span("new")])
     for _ in range(5):
-        assert len((await store.search(Filter())).matches) == 1
+        assert len((await store.search(wanted())).matches) == 1

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from minitrace.errors import TraceNotFound
 from minitrace.model import Event, Span, Status, StatusCode
 from minitrace.store import retention
-from minitrace.store.conditions import Filter
-from minitrace.store.dictionary import Attribute
 from minitrace.store.retention import Limits
 from minitrace.store.store import Store
 from tests.samples import T0, draw, span, trace_id
+from tests.store.asking import wanted
 from tests.store.summing import expected_summaries, found_summaries
 
 SECOND = 10**9
@@ -44,7 +43,7 @@ async def fill(store: Store, count: int, *, first: int = 0) -> None:
 
 
 async def stored(store: Store) -> list[str]:
-    found = await store.search(Filter(), limit=10_000)
+    found = await store.search(wanted(limit=10_000))
     return [match.summary.root_name or "" for match in reversed(found.matches)]
 
 
@@ -71,7 +70,7 @@ async def test_what_left_is_gone_from_every_table(tmp_path: Path) -> None:
         assert await store.services() == ["shop"]
         assert "first" not in await store.operations()
         assert "only" not in {key.name for key in await store.attribute_keys()}
-        assert (await store.search(Filter(text="first"))).matches == []
+        assert (await store.search(wanted(words="first"))).matches == []
         with pytest.raises(TraceNotFound):
             await store.trace(trace_id("t"))
         stats = await store.stats()
@@ -134,7 +133,7 @@ async def test_a_trace_that_lost_spans_says_how_many(tmp_path: Path) -> None:
         await fill(store, 20, first=100)
         await store.keep_within_limits()
         trace = await store.trace(trace_id("long"))
-        (match,) = (await store.search(Filter(name="two"))).matches
+        (match,) = (await store.search(wanted('{ name = "two" }'))).matches
     assert (draw(trace), trace.removed_count) == ("two", 2)
     summary = match.summary
     assert (summary.span_count, summary.removed_count, summary.is_complete, summary.root_name) == (1, 2, False, None)
@@ -147,7 +146,7 @@ async def test_a_trace_that_lost_all_its_spans_says_so_when_more_of_them_come(tm
         await store.keep_within_limits()
         assert await store.known([trace_id("long")]) == []
         await store.add([span("late", "root", trace="long", start_ms=9999)])
-        (match,) = (await store.search(Filter(name="late"))).matches
+        (match,) = (await store.search(wanted('{ name = "late" }'))).matches
         assert (match.summary.removed_count, match.summary.is_complete) == (2, False)
         await store.add([span("later", "root", trace="long", start_ms=9999)])
         assert (await store.trace(trace_id("long"))).removed_count == 2
@@ -166,9 +165,9 @@ async def test_a_pinned_trace_stays_whole_and_can_be_found(tmp_path: Path) -> No
         await store.keep_within_limits()
         trace = await store.trace(trace_id("kept"))
         assert (trace.spans, trace.removed_count, trace.is_pinned) == (kept, 0, True)
-        (match,) = (await store.search(Filter(attributes=(Attribute("k", "=", "v"),)))).matches
+        (match,) = (await store.search(wanted('{ .k = "v" }'))).matches
         assert (match.summary.is_pinned, match.summary.span_count, match.summary.is_complete) == (True, 2, True)
-        assert len((await store.search(Filter(text="declined"))).matches) == 1
+        assert len((await store.search(wanted(words="declined"))).matches) == 1
         assert await store.add(kept[:1]) == 0  # sent again, it is still the same span
         await store.pin(trace_id("kept"), False)
         await fill(store, 200, first=1000)
@@ -202,7 +201,7 @@ async def test_spans_are_stored_while_a_segment_leaves(tmp_path: Path) -> None:
             await asyncio.gather(*(fill(store, 100, first=100 * n) for n in range(20)), store.keep_within_limits())
             await store.keep_within_limits()
             names = await stored(store)
-            found = [len((await store.search(Filter(name=name))).matches) for name in names]
+            found = [len((await store.search(wanted(f'{{ name = "{name}" }}'))).matches) for name in names]
     assert 200 <= len(names) <= 320
     assert set(found) == {1}
 

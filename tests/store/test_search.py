@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import operator as op
-import re
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -14,19 +11,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minitrace.errors import DecodeError
-from minitrace.model import Event, Kind, Link, Resource, Scope, Span, Status, StatusCode
-from minitrace.store import search, segment
-from minitrace.store.conditions import Filter
-from minitrace.store.dictionary import Attribute
+from minitrace.model import Event, Kind, Span, Status, StatusCode
+from minitrace.store import candidates, segment
+from minitrace.store.matches import SearchResult
+from minitrace.store.search import Search
 from minitrace.store.store import Store
-from tests.samples import MS, T0, TRACE, span, trace_id
+from minitrace.traceql.evaluate import Program
+from minitrace.traceql.metrics import Range, Series, metrics
+from minitrace.traceql.parser import parse
+from tests.samples import MS, T0, span, trace_id
+from tests.store import queries
+from tests.store.asking import pipeline, wanted
 
 FAILED = Status(StatusCode.ERROR, "card declined")
 
 
-async def names(store: Store, wanted: Filter) -> list[str]:
+async def names(store: Store, search: Search) -> list[str]:
     """The roots of the traces found, newest first."""
-    found = await store.search(wanted, limit=100)
+    found = await store.search(search)
     return [match.summary.root_name or "" for match in found.matches]
 
 
@@ -42,46 +44,82 @@ async def fill(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("search", "found"),
     [
-        (Filter(), ["new", "mid", "old"]),
-        (Filter(service="shop"), ["new", "old"]),
-        (Filter(service="pay"), ["old"]),
-        (Filter(service="nobody"), []),
-        (Filter(name="charge"), ["old"]),
-        (Filter(status=StatusCode.ERROR), ["old"]),
-        (Filter(status=StatusCode.UNSET), ["new", "mid", "old"]),
-        (Filter(kind=Kind.CLIENT), ["old"]),
-        (Filter(min_duration_ns=90 * MS), ["new", "old"]),
-        (Filter(max_duration_ns=90 * MS), ["new", "mid"]),
-        (Filter(min_duration_ns=301 * MS, max_duration_ns=500 * MS), ["old"]),
-        (Filter(service="shop", status=StatusCode.ERROR), []),  # on different spans
-        (Filter(service="pay", status=StatusCode.ERROR), ["old"]),
-        (Filter(start_ns=T0 + 1000 * MS), ["new", "mid"]),
-        (Filter(end_ns=T0 + 1000 * MS), ["old"]),
-        (Filter(text="nightly"), ["mid"]),
-        (Filter(text="declined"), ["old"]),
-        (Filter(text="RETRY"), ["new"]),
-        (Filter(text='said "no"'), ["new"]),
-        (Filter(text="cron"), ["mid"]),  # in the resource
-        (Filter(text="100%"), ["mid"]),
-        (Filter(text="1%0"), []),  # no wildcard
-        (Filter(text="n_w"), []),
-        (Filter(text="nightly shop"), []),  # both words, on one span
-        (Filter(text="nightly done"), ["mid"]),
-        (Filter(text="\\"), []),
+        (wanted(), ["new", "mid", "old"]),
+        (wanted('{ resource.service.name = "shop" }'), ["new", "old"]),
+        (wanted('{ resource.service.name = "pay" }'), ["old"]),
+        (wanted('{ resource.service.name = "nobody" }'), []),
+        (wanted('{ name = "charge" }'), ["old"]),
+        (wanted("{ status = error }"), ["old"]),
+        (wanted("{ status = unset }"), ["new", "mid", "old"]),
+        (wanted("{ kind = client }"), ["old"]),
+        (wanted("{ duration >= 90ms }"), ["new", "old"]),
+        (wanted("{ duration <= 90ms }"), ["new", "mid"]),
+        (wanted("{ duration >= 301ms && duration <= 500ms }"), ["old"]),
+        (wanted('{ resource.service.name = "shop" && status = error }'), []),  # on different spans
+        (wanted('{ resource.service.name = "pay" && status = error }'), ["old"]),
+        (wanted(start_ns=T0 + 1000 * MS), ["new", "mid"]),
+        (wanted(end_ns=T0 + 999 * MS), ["old"]),
+        (wanted(words="nightly"), ["mid"]),
+        (wanted(words="declined"), ["old"]),
+        (wanted(words="RETRY"), ["new"]),
+        (wanted(words='said "no"'), ["new"]),
+        (wanted(words="cron"), ["mid"]),  # in the resource
+        (wanted(words="100%"), ["mid"]),
+        (wanted(words="1%0"), []),  # no wildcard
+        (wanted(words="n_w"), []),
+        (wanted(words="nightly shop"), []),  # both words, on one span
+        (wanted(words="nightly done"), ["mid"]),
+        (wanted(words="\\"), []),
     ],
 )
-async def test_filters(store: Store, wanted: Filter, found: list[str]) -> None:
+async def test_filters(store: Store, search: Search, found: list[str]) -> None:
     await fill(store)
-    assert await names(store, wanted) == found
+    assert await names(store, search) == found
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "end_ms", "found"),
+    [
+        (500, 600, ["old"]),
+        (501, 600, []),
+        (None, 0, ["old"]),
+        (None, -1, []),
+        (510, 1000, ["mid"]),
+        (1020, 1020, ["mid"]),
+    ],
+)
+async def test_traces_that_overlap_a_time_are_found(
+    store: Store, start_ms: int | None, end_ms: int, found: list[str]
+) -> None:
+    await fill(store)
+    start_ns = None if start_ms is None else T0 + start_ms * MS
+    assert await names(store, wanted(start_ns=start_ns, end_ns=T0 + end_ms * MS)) == found
+
+
+async def test_pages_of_what_must_be_evaluated_follow_each_other_too(store: Store) -> None:
+    await store.add(
+        [
+            span(name, parent, trace=f"{n}", start_ms=n)
+            for n in range(9)
+            for name, parent in (("top", ""), (f"t{n}", "top"))
+        ]
+    )
+    query = '{ name = "top" } > { name != "t4" }'
+    first = await store.search(wanted(query, limit=5))
+    rest = await store.search(wanted(query, limit=5, before=first.next))
+    assert [match.spans[0].name for match in (*first.matches, *rest.matches)] == [
+        "t8", "t7", "t6", "t5", "t3", "t2", "t1", "t0",
+    ]  # fmt: skip
+    assert (first.next is None, rest.next) == (False, None)
 
 
 async def test_the_spans_that_match_come_along_up_to_a_number(store: Store) -> None:
     await store.add(
         [span("root", trace="1"), *(span(f"q{n}", "root", trace="1", start_ms=9 - n, service="db") for n in range(5))]
     )
-    (match,) = (await store.search(Filter(service="db"), spans_per_trace=2)).matches
+    (match,) = (await store.search(wanted('{ resource.service.name = "db" }', spans_per_set=2))).matches
     assert ([found.name for found in match.spans], match.matched) == (["q4", "q3"], 5)
 
 
@@ -91,7 +129,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(store: Store) -> No
     seen: list[str] = []
     before: str | None = None
     while True:
-        page = await store.search(Filter(service="a"), limit=3, before=before)
+        page = await store.search(wanted('{ resource.service.name = "a" }', limit=3, before=before))
         seen += [match.summary.root_name or "" for match in page.matches]
         if page.next is None:
             break
@@ -101,25 +139,25 @@ async def test_pages_follow_each_other_without_gap_or_repeat(store: Store) -> No
 
 async def test_a_page_that_ends_with_the_last_match_has_no_next(store: Store) -> None:
     await store.add([span(f"t{n}", trace=f"{n}", start_ms=n) for n in range(4)])
-    pages = [(await store.search(Filter(), limit=limit)).next is None for limit in (3, 4, 5)]
+    pages = [(await store.search(wanted(limit=limit))).next is None for limit in (3, 4, 5)]
     assert pages == [False, True, True]
 
 
 async def test_what_is_rare_is_found_by_the_index_alone(store: Store) -> None:
     await store.add([span("rare", trace="rare", service="rare")])
     await store.add([span("common", trace=f"{n}", start_ms=n + 1) for n in range(700)])
-    found = await store.search(Filter(service="rare"))
+    found = await store.search(wanted('{ resource.service.name = "rare" }'))
     assert ([match.summary.trace_id for match in found.matches], found.inspected, found.complete, found.next) == (
         [trace_id("rare")], 1, True, None,
     )  # fmt: skip
 
 
 async def test_more_candidates_than_one_chunk_are_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "FEW_SPANS", 0)
-    monkeypatch.setattr(search, "COMMON", 0)  # so that the index is not used
+    monkeypatch.setattr(candidates, "FEW_SPANS", 0)
+    monkeypatch.setattr(candidates, "COMMON", 0)  # so that the index is not used
     await store.add([span("rare", trace="rare", service="rare")])
     await store.add([span("common", trace=f"{n}", start_ms=n + 1) for n in range(700)])
-    found = await store.search(Filter(service="rare"))
+    found = await store.search(wanted('{ resource.service.name = "rare" }'))
     assert ([match.summary.trace_id for match in found.matches], found.inspected, found.complete, found.next) == (
         [trace_id("rare")], 701, True, None,
     )  # fmt: skip
@@ -129,145 +167,120 @@ async def test_past_the_deadline_it_says_what_was_found_and_how_far_it_looked(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.add([span("s", trace=f"{n}", start_ms=n) for n in range(20_000)])
-    monkeypatch.setattr(search, "FEW_SPANS", 0)
-    monkeypatch.setattr(search, "COMMON", 0)
+    monkeypatch.setattr(candidates, "FEW_SPANS", 0)
+    monkeypatch.setattr(candidates, "COMMON", 0)
     store._readers._timeout_s = 0.002
-    found = await store.search(Filter(kind=Kind.SERVER), limit=1)
+    found = await store.search(wanted("{ kind = server }", limit=1))
     assert not found.complete
     assert found.inspected < 20_000
     assert found.looked_back_to_ns is None or found.looked_back_to_ns > T0
 
 
-async def test_a_part_of_a_text_may_be_longer_than_a_pattern_of_sqlite(store: Store) -> None:
-    text = "Abc" * 20_000
-    await store.add([span("long", attributes={"k": text})])
-    for part, count in ((text[1:].lower(), 1), (text + "d", 0)):
-        assert len((await store.search(Filter(attributes=(Attribute("k", "contains", part),)))).matches) == count
-
-
 @pytest.mark.parametrize("cursor", ["x", "1", "1-", "-1", "1-x", "1-1-1", "²-1"])
 async def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(DecodeError, match="not a place to continue from"):
-        await store.search(Filter(), before=cursor)
+        await store.search(wanted(before=cursor))
 
 
-def words(text: str) -> list[str]:
-    """The words of a text as the index sees them, for the characters of this test."""
-    return re.split(r"[\W_]+", text.lower())
+def described(result: SearchResult) -> dict[bytes, list[Any]]:
+    """What a search found, by trace: of each spanset its spans, with their fields, and its attributes."""
+    return {
+        match.summary.trace_id: [
+            (
+                sorted((found.span_id, found.name, found.start_ns, str(found.attributes)) for found in spanset.spans),
+                spanset.matched,
+                {key: repr(value) for key, value in spanset.attributes.items()},
+            )
+            for spanset in match.spansets
+        ]
+        for match in result.matches
+    }
 
 
-def has_word(texts: list[str], word: str) -> bool:
-    """Whether one of the texts has the word at the beginning of a word; with other characters in it, as it stands."""
-    parts = [part for part in words(word) if part]
-    return any(
-        all(any(own.startswith(part) for own in words(text)) for part in parts)
-        and (parts == [word.lower()] or word.lower() in text.lower())
-        for text in texts
-    )
+def evaluated(query: str, spans: list[Span]) -> dict[bytes, list[Any]]:
+    """The same, from evaluating every trace in memory."""
+    program = Program(pipeline(query))
+    found = {trace: program.run(own) for trace, own in by_trace(spans).items()}
+    return {
+        trace: [
+            (
+                sorted((r.span.span_id, r.span.name, r.span.start_ns, str(program.values(r))) for r in spanset.rows),
+                len(spanset.rows),
+                {key: repr(value) for key, value in spanset.attributes.items()},
+            )
+            for spanset in spansets
+        ]
+        for trace, spansets in found.items()
+        if spansets
+    }
 
 
-def fits(condition: Attribute, item: Span) -> bool:
-    """Whether a span, its resource, scope, an event or a link has such an attribute."""
-    scopes = {
-        "span": [item.attributes], "resource": [item.resource.attributes], "instrumentation": [item.scope.attributes],
-        "event": [event.attributes for event in item.events], "link": [link.attributes for link in item.links],
-    }  # fmt: skip
-    places = scopes[condition.scope] if condition.scope else [place for own in scopes.values() for place in own]
-    values = [place[condition.name] for place in places if condition.name in place]
-    return any(compare(condition.operator, value, condition.value) for value in values)
+def by_trace(spans: list[Span]) -> dict[bytes, list[Span]]:
+    traces: dict[bytes, list[Span]] = {}
+    for item in spans:
+        traces.setdefault(item.trace_id, []).append(item)
+    return traces
 
 
-def kind_of(value: object) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    return "number" if isinstance(value, int | float) else type(value).__name__
+def texts(series: list[Series]) -> dict[str, list[Any]]:
+    """Samples, rounded, by labels."""
+    return {
+        repr(one.labels): [sample if sample is None else round(sample, 9) for sample in one.samples] for one in series
+    }
 
 
-def compare(operator: str, value: object, wanted: object) -> bool:
-    if kind_of(value) != kind_of(wanted):
-        return False
-    if operator == "contains":
-        return str(wanted).lower() in str(value).lower()
-    comparisons: dict[str, Callable[[Any, Any], bool]] = {
-        "=": op.eq, ">": op.gt, ">=": op.ge, "<": op.lt, "<=": op.le,
-    }  # fmt: skip
-    return comparisons[operator](value, wanted)
-
-
-def holds(wanted: Filter, item: Span) -> bool:
-    """The filter's meaning, said plainly."""
-    places = [item.attributes, item.resource.attributes, item.scope.attributes]
-    places += [event.attributes for event in item.events] + [link.attributes for link in item.links]
-    texts = [item.name, item.status.message, item.scope.name, item.scope.version, *(e.name for e in item.events)]
-    texts += [str(value) for place in places for value in place.values()]
-    return (
-        (wanted.service is None or item.service == wanted.service)
-        and (wanted.name is None or item.name == wanted.name)
-        and (wanted.status is None or item.status.code == wanted.status)
-        and (wanted.kind is None or item.kind == wanted.kind)
-        and (wanted.min_duration_ns is None or item.duration_ns >= wanted.min_duration_ns)
-        and (wanted.max_duration_ns is None or item.duration_ns <= wanted.max_duration_ns)
-        and all(has_word(texts, word) for word in (wanted.text or "").split())
-        and all(fits(condition, item) for condition in wanted.attributes)
-    )
-
-
-WORDS = st.sampled_from(
-    ["alpha", "Beta", "alphabet", "a_b", "50%", 'q"q', "b\\s", "γάμμα", "x-1", "-", "two words", "7"]
-)
-KEYS = st.sampled_from(["k", "word", "n"])
-VALUES = WORDS | st.sampled_from([1, 7, -7, 2.5, 7.0, True, False, "", None, b"b", [1, "alpha"]])
-ATTRIBUTES = st.dictionaries(KEYS, VALUES, max_size=2)
-SPANS = st.builds(
-    lambda trace, name, service, duration, status, kind, own, origin, scope, event, link: span(
-        name, trace=trace, service=service, duration_ms=duration, status=Status(status, "failed 50%" if status else ""),
-        kind=kind, attributes=own, resource=Resource({"service.name": service, **origin}),
-        scope=Scope("lib", "1.0", scope), events=[Event(T0, "retry", event)] if event else [],
-        links=[Link(TRACE, b"12345678", "", link)] if link else [],
-    ),
-    st.sampled_from("tuvw"), st.sampled_from("abc"), st.sampled_from(["shop", "pay"]),
-    st.sampled_from([0, 1, 5, 9.5, 10, 11, 99, 1e6]), st.sampled_from([0, 2]), st.sampled_from(Kind),
-    ATTRIBUTES, ATTRIBUTES, ATTRIBUTES, ATTRIBUTES, ATTRIBUTES,
-)  # fmt: skip
-SCOPES = st.sampled_from([None, "span", "resource", "instrumentation", "event", "link"])
-CONDITIONS = st.builds(
-    Attribute, KEYS, st.just("="), WORDS | st.sampled_from([1, 7, 2.5, True, False, ""]), SCOPES
-) | st.builds(
-    Attribute, KEYS, st.sampled_from([">", ">=", "<", "<="]), st.sampled_from([1, 7, 2.5, -7, "b"]), SCOPES
-) | st.builds(Attribute, KEYS, st.just("contains"), st.sampled_from(["ALPHA", "%", "_", "x-", ""]), SCOPES)  # fmt: skip
-FILTERS = st.builds(
-    Filter,
-    service=st.none() | st.sampled_from(["shop", "pay"]),
-    name=st.none() | st.sampled_from("abc"),
-    status=st.none() | st.sampled_from([0, 2]),
-    kind=st.none() | st.sampled_from([Kind.CLIENT, Kind.SERVER]),
-    min_duration_ns=st.none() | st.sampled_from([0, 5 * MS, 10 * MS, 11 * MS]),
-    max_duration_ns=st.none() | st.sampled_from([0, 5 * MS, 10 * MS, 100 * MS]),
-    text=st.none() | WORDS | st.sampled_from(["al", "ret", "fai 50%", "SHOP lib"]),
-    attributes=st.lists(CONDITIONS, max_size=2).map(tuple),
+EXAMPLES = settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
 )
 
 
 @pytest.mark.parametrize("common", [0, 1000], ids=["by time", "by index"])
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(spans=st.lists(SPANS, max_size=12), filters=st.lists(FILTERS, min_size=1, max_size=6), values=st.integers(4, 60))
-def test_search_finds_what_looking_at_every_span_finds(
-    tmp_path_factory: pytest.TempPathFactory, common: int, spans: list[Span], filters: list[Filter], values: int
+@EXAMPLES
+@given(
+    spans=queries.spans(),
+    asked=st.lists(queries.PIPELINES | queries.FILTERS, min_size=1, max_size=8),
+    values=st.integers(4, 60),
+)
+def test_search_finds_what_evaluating_every_trace_finds(
+    tmp_path_factory: pytest.TempPathFactory, common: int, spans: list[Span], asked: list[str], values: int
 ) -> None:
     """Over one segment or many, as many as `values` values fit into one, and by both ways."""
 
-    async def found() -> list[set[bytes]]:
+    async def found() -> dict[str, dict[bytes, list[Any]]]:
         async with await Store.open(tmp_path_factory.mktemp("s") / "a.db") as opened:
             for item in spans:
                 await opened.add([item])
-            results = [await opened.search(wanted, limit=100) for wanted in filters]
-        assert all(result.complete for result in results)
-        return [{match.summary.trace_id for match in result.matches} for result in results]
+            results = {query: await opened.search(wanted(query, limit=100, spans_per_set=100)) for query in asked}
+        assert all(result.complete for result in results.values())
+        return {query: described(result) for query, result in results.items()}
 
-    wanted = [{item.trace_id for item in spans if holds(one, item)} for one in filters]
+    expected = {query: evaluated(query, spans) for query in asked}
     with (
-        mock.patch.object(search, "FEW_SPANS", common),
-        mock.patch.object(search, "COMMON", common),
+        mock.patch.object(candidates, "FEW_SPANS", common),
+        mock.patch.object(candidates, "COMMON", common),
         mock.patch.object(segment, "MAX_VALUES", values),
     ):
-        assert asyncio.run(found()) == wanted
+        assert asyncio.run(found()) == expected
+
+
+@EXAMPLES
+@given(
+    spans=queries.spans(),
+    asked=st.lists(queries.METRICS, min_size=1, max_size=5),
+    values=st.integers(4, 60),
+    is_instant=st.booleans(),
+)
+def test_series_are_what_counting_every_trace_gives(
+    tmp_path_factory: pytest.TempPathFactory, spans: list[Span], asked: list[str], values: int, is_instant: bool
+) -> None:
+    range_ = Range(T0 + 4 * MS, T0 + 30 * MS, 7 * MS, is_instant)
+
+    async def counted() -> dict[str, dict[str, list[Any]]]:
+        async with await Store.open(tmp_path_factory.mktemp("s") / "a.db") as opened:
+            for item in spans:
+                await opened.add([item])
+            return {query: texts((await opened.metrics(parse(query), range_)).series) for query in asked}
+
+    expected = {query: texts(metrics(parse(query), by_trace(spans).values(), range_)) for query in asked}
+    with mock.patch.object(segment, "MAX_VALUES", values):
+        assert asyncio.run(counted()) == expected

@@ -18,11 +18,10 @@ from minitrace.model import MAX_TIME_NS, Event, Link, Span, Status, StatusCode, 
 from minitrace.otlp.encode import encode_export
 from minitrace.store import layout, segment
 from minitrace.store import store as store_module
-from minitrace.store.conditions import Filter
-from minitrace.store.dictionary import Attribute
-from minitrace.store.search import TraceSummary
+from minitrace.store.matches import TraceSummary
 from minitrace.store.store import Store
 from tests.samples import MS, T0, TRACE, draw, span, span_id, trace_id
+from tests.store.asking import wanted
 from tests.store.summing import Summaries, expected_summaries, found_summaries
 
 
@@ -36,7 +35,7 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 async def summary(store: Store, trace: str = "t") -> TraceSummary:
-    found = await store.search(Filter(), limit=100)
+    found = await store.search(wanted(limit=100))
     return next(match.summary for match in found.matches if match.summary.trace_id == trace_id(trace))
 
 
@@ -100,7 +99,7 @@ async def test_any_time_is_stored_and_comes_back_exactly(store: Store, start: in
     await store.add([span("odd", start_ns=start, end_ns=end)])
     found = (await store.trace(TRACE)).spans[0]
     assert (found.start_ns, found.end_ns) == (start, end)
-    (match,) = (await store.search(Filter())).matches
+    (match,) = (await store.search(wanted())).matches
     assert 0 <= match.summary.duration_ns <= MAX_TIME_NS
 
 
@@ -116,7 +115,7 @@ async def test_more_resources_than_a_segment_takes_begin_another(store: Store, m
         await store.add([span(f"{number}", service=service, start_ms=number)])
     found = sorted((await store.trace(TRACE)).spans, key=lambda item: item.start_ns)
     assert [item.service for item in found] == services
-    assert (await store.search(Filter(service="s3"))).matches[0].matched == 4
+    assert (await store.search(wanted('{ resource.service.name = "s3" }'))).matches[0].matched == 4
     assert rows(store.path, "SELECT count(*) > 5 FROM segments") == [(1,)]
 
 
@@ -127,7 +126,7 @@ async def test_a_batch_of_more_values_than_a_segment_takes_is_spread_over_severa
     sent = [span(f"s{n}", attributes={"n": n, "half": n // 2}, start_ms=n) for n in range(40)]
     await store.add(sent)
     assert (await store.trace(TRACE)).spans == sent
-    found = await store.search(Filter(attributes=(Attribute("half", "=", 3),)))
+    found = await store.search(wanted("{ span.half = 3 }"))
     assert [match.name for match in found.matches[0].spans] == ["s6", "s7"]
     assert rows(store.path, "SELECT count(*) > 3 FROM segments") == [(1,)]
 
@@ -261,7 +260,7 @@ async def test_a_reopened_file_goes_on_with_its_segment_and_knows_its_spans(tmp_
     for name in ("a", "b"):
         async with await Store.open(tmp_path / "a.db") as opened:
             await opened.add([span(name, attributes={"k": name}), span("same", attributes={"k": "same"})])
-            found = await opened.search(Filter(attributes=(Attribute("k", "=", name),)))
+            found = await opened.search(wanted(f'{{ span.k = "{name}" }}'))
             assert [match.name for match in found.matches[0].spans] == [name]
     async with await Store.open(tmp_path / "a.db") as opened:
         trace = await opened.trace(TRACE)

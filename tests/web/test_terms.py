@@ -9,16 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitrace.errors import DecodeError
-from minitrace.store.dictionary import Attribute, AttributeKey
-from minitrace.web.terms import SCOPES, conditions, read_terms, suggestions
+from minitrace.store.dictionary import AttributeKey
+from minitrace.traceql.ast import SCOPES, Attribute, Binary, Static
+from minitrace.traceql.patterns import compile_pattern
+from minitrace.web.terms import conditions, read_terms, suggestions, unknown
 
-SIGNS = {"=": "=", ">": ">", ">=": ">=", "<": "<", "<=": "<=", "~": "contains"}
+SIGNS = ["=", ">", ">=", "<", "<=", "~"]
 
 
 def meant(text: str, *keys: tuple[str, str, str]) -> list[tuple[str | None, str, str, object]]:
-    """Scope, key, operator and value of each term, where attributes have these keys."""
+    """Scope, key, operator and value of each condition, where attributes have these keys."""
     known = [AttributeKey(*key, 1) for key in keys]
-    return [(one.scope, one.name, one.operator, one.value) for one in conditions(read_terms(text), known)]
+    return [parts(condition) for condition in conditions(read_terms(text), known)]
+
+
+def parts(condition: Binary) -> tuple[str | None, str, str, object]:
+    """What a condition compares with what."""
+    assert isinstance(condition.left, Attribute)
+    assert isinstance(condition.right, Static)
+    return condition.left.scope, condition.left.name, condition.operator, condition.right.value
 
 
 @pytest.mark.parametrize(
@@ -34,13 +43,15 @@ def meant(text: str, *keys: tuple[str, str, str]) -> list[tuple[str | None, str,
                                      (None, "d", "<=", 1000.0)]),
         ("a=true b=false c=True", [(None, "a", "=", True), (None, "b", "=", False), (None, "c", "=", "True")]),
         ('a="1" b="true" c=""', [(None, "a", "=", "1"), (None, "b", "=", "true"), (None, "c", "=", "")]),
-        ("a~500", [(None, "a", "contains", "500")]),
-        ('a~"x y"', [(None, "a", "contains", "x y")]),
+        ("a~500", [(None, "a", "=~", "(?i).*500.*")]),
+        ('a~"x y"', [(None, "a", "=~", "(?i).*x y.*")]),
+        ("a~/x.y?z", [(None, "a", "=~", r"(?i).*/x\.y\?z.*")]),
         (r'a="say \"hi\" \\ \n"', [(None, "a", "=", 'say "hi" \\ \n')]),
         ('a=b"c', [(None, "a", "=", 'b"c')]),
         ("1.2.3=1.2.3", [(None, "1.2.3", "=", "1.2.3")]),
         ("a=9223372036854775807", [(None, "a", "=", 2**63 - 1)]),
-        ("a=9223372036854775808", [(None, "a", "=", float(2**63))]),  # SQLite takes no greater whole number
+        ("a=9223372036854775808", [(None, "a", "=", float(2**63))]),  # no whole number is greater
+        ("a=1e999", [(None, "a", "=", "1e999")]),
         ("resource.service.name=shop", [("resource", "service.name", "=", "shop")]),
         ("span.a=x event.b=x link.c=x instrumentation.d=x",
          [("span", "a", "=", "x"), ("event", "b", "=", "x"), ("link", "c", "=", "x"),
@@ -71,6 +82,7 @@ def test_terms_are_read(text: str, terms: list[tuple[str | None, str, str, objec
         ("a=1 ~x", "At character 5: write a key before ~"),
         ('a="b', "At character 3: this quote is not closed"),
         ('"a=b', "At character 1: this quote is not closed"),
+        ('""=b', "At character 1: a key has at least one character."),
         (r'a="C:\dir"', r"At character 6: write \\d for a backslash within quotes."),
         ('a="b"c', "At character 6: leave a space behind the closing quote."),
         ("a!=b", "At character 2: != is not known here"),
@@ -95,6 +107,7 @@ INT, TEXT = ("span", "a", "int"), ("span", "a", "string")
         ([TEXT], "500"),
         ([TEXT, INT], 500),
         ([TEXT, ("resource", "a", "int")], 500),
+        ([TEXT, ("event", "a", "int")], "500"),  # which needs its scope
         ([TEXT, ("span", "a", "array")], "500"),
         ([("intrinsic", "a", "string")], 500),
         ([("span", "b", "string")], 500),
@@ -124,8 +137,22 @@ def test_strings_are_not_ordered_as_if_they_were_numbers() -> None:
 
 def test_keys_are_suggested_as_terms_begin() -> None:
     keys = [AttributeKey(*key, 1) for key in (TEXT, INT, ("span", "a b", "int"), ("resource", "span.x", "int"),
-                                              ("intrinsic", "name", "string"), ("event", 'q"', "int"))]  # fmt: skip
-    assert suggestions(keys) == ["a=", '"a b"=', '"q\\""=', '"span.x"=']
+                                              ("intrinsic", "name", "string"), ("event", 'q"', "int"),
+                                              ("event", "a", "int"))]  # fmt: skip
+    assert suggestions(keys) == ["a=", "event.a=", '"a b"=', 'event."q\\""=', '"span.x"=']
+
+
+def test_a_key_that_nothing_has_is_told_from_one_in_another_scope() -> None:
+    keys = [
+        AttributeKey(*key, 1) for key in (TEXT, ("event", "b", "int"), ("link", "b", "int"), ("event", "b", "string"))
+    ]
+    asked = [Attribute(None, "a"), Attribute("resource", "a"), Attribute(None, "b"), Attribute("event", "b"),
+             Attribute("span", "a b"), Attribute(None, "b")]  # fmt: skip
+    assert unknown(asked, keys) == {
+        "resource.a": ["span.a"],
+        "b": ["event.b", "link.b"],
+        'span."a b"': [],
+    }
 
 
 WORDS = st.text(min_size=1).filter(lambda text: not set(text) & set('"=<>~!') and len(text.split()) == 1)
@@ -139,20 +166,31 @@ def quoted(text: str) -> str:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([None, *SCOPES]), st.text(), st.sampled_from(sorted(SIGNS)), st.text()), max_size=5
+        st.tuples(st.sampled_from([None, *SCOPES]), st.text(min_size=1), st.sampled_from(SIGNS), st.text()),
+        max_size=5,
     ),
     st.sampled_from([" ", "  ", "\t"]),
 )
 def test_what_is_quoted_is_read_as_it_was(terms: list[tuple[str | None, str, str, str]], space: str) -> None:
-    prefixes = [f"{scope}." if scope else "" for scope, *_ in terms]
-    written = [quoted(key) + sign + quoted(value) for _, key, sign, value in terms]
-    text = space.join(prefix + term for prefix, term in zip(prefixes, written, strict=True))
-    assert meant(text) == [(scope, key, SIGNS[sign], value) for scope, key, sign, value in terms]
+    written = [(f"{scope}." if scope else "") + quoted(key) + sign + quoted(value) for scope, key, sign, value in terms]
+    found = [(term.scope, term.name, term.operator, term.text) for term in read_terms(space.join(written))]
+    assert found == terms
 
 
-@given(PLAIN, st.sampled_from(sorted(SIGNS)), PLAIN)
+@given(PLAIN, st.sampled_from(SIGNS), PLAIN)
 def test_quotes_make_no_difference_to_a_plain_key(key: str, sign: str, value: str) -> None:
     assert meant(f"{key}{sign}{quoted(value)}") == meant(f"{quoted(key)}{sign}{quoted(value)}")
+
+
+ASCII = st.text(st.characters(max_codepoint=127))
+
+
+@given(ASCII, ASCII, ASCII)
+def test_contains_finds_a_text_in_any_case_and_as_it_is(before: str, text: str, after: str) -> None:
+    ((_, _, _, pattern),) = meant(f"a~{quoted(text)}")
+    fits = compile_pattern(str(pattern)).matches
+    assert fits(before + text.swapcase() + after)
+    assert fits(before + after) == (text.lower() in (before + after).lower())
 
 
 @given(st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.booleans()))
@@ -171,12 +209,8 @@ def test_any_text_is_read_or_refused_with_a_place_in_it(text: str) -> None:
         assert bool(terms) == bool(text.strip())
 
 
-@given(st.text(min_size=1))
-def test_a_suggestion_is_a_term_with_that_key(name: str) -> None:
-    (suggestion,) = suggestions([AttributeKey("span", name, "string", 1)])
-    assert meant(suggestion + "x") == [(None, name, "=", "x")]
+@given(st.sampled_from(SCOPES), st.text(min_size=1))
+def test_a_suggestion_is_a_term_with_that_key(scope: str, name: str) -> None:
+    (suggestion,) = suggestions([AttributeKey(scope, name, "string", 1)])
+    assert meant(suggestion + "x") == [(None if scope in ("span", "resource") else scope, name, "=", "x")]
     assert "\n" not in suggestion  # a field of one line would lose it
-
-
-def test_conditions_are_those_of_the_store() -> None:
-    assert conditions(read_terms("span.a~x"), []) == (Attribute("a", "contains", "x", "span"),)

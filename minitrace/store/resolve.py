@@ -1,0 +1,401 @@
+"""A condition, resolved in one segment: as a query for its index, as SQL, and as a test of a row.
+
+A `HasValue` becomes the set of tokens whose values fulfil it, which is made when it is first asked for. What
+resources and scopes have becomes the tokens of those resources and scopes.
+"""
+
+from __future__ import annotations
+
+import math
+import operator as op
+import re
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from minitrace.model import MAX_TIME_NS
+from minitrace.store import tokens, values
+from minitrace.store.conditions import (
+    All,
+    Column,
+    Condition,
+    Everything,
+    HasKey,
+    HasValue,
+    HasWord,
+    Not,
+    OfTrace,
+    Some,
+    leaves,
+    parts_of,
+)  # fmt: skip
+from minitrace.store.database import Reader, work
+from minitrace.store.dictionary import Key, count_of_key, keys_named, tokens_with, tokens_with_word
+from minitrace.store.segment import FIXED_KEYS, INTRINSIC, RESOURCE_SCOPE, SCOPE_SCOPE
+from minitrace.traceql.ast import Static
+from minitrace.traceql.fields import NO_ROOT
+
+MOST_TERMS = 400  # in the index query of one condition: 10 µs each
+MOST_TERMS_IN_SQL = 4_000  # where nothing else would do
+
+COLUMNS = (
+    "id", "trace", "span_id", "name", "service", "start_ns", "duration_ns", "status", "resource", "scope",
+    "attributes", "more", "kind", "parent_id",
+)  # fmt: skip
+_PLACE = {column: place for place, column in enumerate(COLUMNS)}
+_NAME, _RESOURCE, _SCOPE, _ATTRIBUTES, _MORE = (
+    _PLACE[column] for column in ("name", "resource", "scope", "attributes", "more")
+)
+_LETTERS = {"resource": "a", "scope": "b", "name": "e"}  # of the tokens that stand in columns of their own
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": op.eq, "!=": op.ne, "<": op.lt, "<=": op.le, ">": op.gt, ">=": op.ge, "IS": op.is_, "IS NOT": op.is_not,
+}  # fmt: skip
+
+# What is asked of a trace as a whole, of its row in TRACES
+TRACES = "traces LEFT JOIN services ON services.id = root_service"
+OF_TRACE = {
+    "trace:id": "trace_id",
+    "traceDuration": "end_ns - start_ns",
+    "rootName": f"coalesce(root_name, '{NO_ROOT}')",
+    "rootServiceName": f"iif(root_name IS NULL, '{NO_ROOT}', services.name)",
+}
+
+RowTest = Callable[[Any, set[str]], bool]  # a row of `COLUMNS`, and its tokens
+
+
+class Inexpressible(Exception):
+    """SQL cannot say it, or not in a reasonable time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment of the file, with the range of its spans' ids; `is_whole` unless retention takes some away."""
+
+    id: int
+    first_span: int
+    last_span: int
+    newest_start_ns: int
+    is_whole: bool
+
+
+@dataclass(slots=True)
+class Found:
+    """What a leaf came to in one segment: tokens, and for a key of too many values its letters.
+
+    `column` is where the tokens stand: resource, scope, name, or None for the lists of attributes. Of resources and
+    scopes, which are few, `others` are those that the leaf does not hold for.
+    """
+
+    tokens: set[str]
+    column: str | None = None
+    letters: frozenset[str] = frozenset()
+    others: set[str] | None = None
+
+
+class Segments:
+    """The segments of the file, as one reader sees them, and what is asked for in each."""
+
+    def __init__(self, reader: Reader, all_: list[Segment]) -> None:
+        self.all = all_  # by their ids
+        self._reader = reader
+        self._firsts = [segment.first_span for segment in all_]
+        self._origins: dict[tuple[int, str], dict[str, set[str]]] = {}
+
+    @classmethod
+    async def read(cls, reader: Reader) -> Segments:
+        """Those that still have spans."""
+        sql = "SELECT id, first_span, last_span, newest_start_ns, state = 0 FROM segments WHERE state < 2 ORDER BY id"
+        return cls(reader, [Segment(*row) for row in await reader.rows(sql)])
+
+    def of(self, span: int) -> Segment:
+        """The segment of a span's row."""
+        return self.all[bisect_right(self._firsts, span) - 1]
+
+    def split(self, rows: list[Any]) -> list[tuple[Segment, list[Any]]]:
+        """Rows of spans by their segments; the first column is the span's id."""
+        firsts = [*self._firsts[1:], MAX_TIME_NS]
+        parts = [
+            (segment, [row for row in rows if segment.first_span <= row[0] < next_first])
+            for segment, next_first in zip(self.all, firsts, strict=True)
+        ]
+        return [(segment, own) for segment, own in parts if own]
+
+    async def origins(self, segment: int, column: str) -> dict[str, set[str]]:
+        """The tokens of a segment's resources or scopes, and what each of them has."""
+        if (segment, column) not in self._origins:
+            first = tokens.numbered_id(segment, 0)
+            bounds = (first, tokens.numbered_id(segment + 1, 0) - 1)
+            sql = f"SELECT id, attributes FROM {column}s WHERE id BETWEEN ? AND ?"
+            self._origins[segment, column] = {
+                f"{_LETTERS[column]}{id_ - first}": set(attributes.split())
+                for id_, attributes in await self._reader.rows(sql, bounds)
+            }
+        return self._origins[segment, column]
+
+
+class Conditions:
+    """A condition, in whichever segments it is asked for."""
+
+    def __init__(self, reader: Reader, segments: Segments, condition: Condition) -> None:
+        self.condition = condition
+        self._reader = reader
+        self._segments = segments
+        self._keys: dict[tuple[int, str], list[Key]] | None = None
+        self._found: dict[int, dict[Condition, Found]] = {}
+
+    async def index_query(self, segment: Segment) -> str | None:
+        """An FTS5 query for spans that may match: "" if there is none to ask, None if no span can match."""
+        return _index_query(self.condition, await self.resolve(segment))
+
+    async def where(self, segment: Segment) -> tuple[str, list[Any]]:
+        """The condition as SQL about the spans of a segment, and what is bound in it.
+
+        Raises:
+            Inexpressible: it is not exact, or would take too many tokens.
+        """
+        found = await self.resolve(segment)
+        parameters: list[Any] = []
+        text = _where(self.condition, found, segment, parameters)
+        return text, parameters
+
+    def on_columns(self) -> tuple[str, list[Any]]:
+        """What must hold of columns of `spans`, as SQL and what is bound in it."""
+        columns = [part for part in parts_of(self.condition) if isinstance(part, Column)]
+        texts = [f"{part.column} {part.operator} ?" for part in columns]
+        return " AND ".join(["1", *texts]), [part.value for part in columns]
+
+    async def filter(self, rows: list[Any], *, columns_hold: bool) -> list[Any]:
+        """Of these rows of spans, with `COLUMNS`, those for which the condition holds.
+
+        If what `on_columns` says holds for all of them, it is not looked at again.
+        """
+        settled: Any = Column | OfTrace | Everything if columns_hold else OfTrace | Everything
+        parts = [part for part in parts_of(self.condition) if not isinstance(part, settled)]
+        if not parts:
+            return rows
+        kept: list[Any] = []
+        for segment, own in self._segments.split(rows):
+            found = await self.resolve(segment)
+            kept += await work(_fulfilling, own, [_test(part, found) for part in parts], size=len(own))
+        return kept
+
+    async def estimate(self, segment: Segment) -> int:
+        """About how many spans of a segment meet the condition, by its rarest part."""
+        found = await self.resolve(segment)
+        return await self._estimate(self.condition, found, segment)
+
+    async def resolve(self, segment: Segment) -> dict[Condition, Found]:
+        """What each leaf comes to in a segment."""
+        if segment.id not in self._found:
+            if self._keys is None:
+                names = {leaf.name for leaf in leaves(self.condition) if isinstance(leaf, HasValue | HasKey)}
+                self._keys = await keys_named(self._reader, names) if names else {}
+            found: dict[Condition, Found] = {}
+            for leaf in leaves(self.condition):
+                if isinstance(leaf, HasValue | HasKey):
+                    found[leaf] = await self._resolve(segment.id, leaf)
+                elif isinstance(leaf, HasWord):
+                    own = await tokens_with_word(self._reader, segment.id, leaf.word)
+                    found[leaf] = Found(own | await self._origins_with(segment.id, own))
+            self._found[segment.id] = found
+        return self._found[segment.id]
+
+    def keys(self, segment: int, scope: str, name: str) -> list[Key]:
+        """The keys of a segment that a leaf is about: one for each type of its values."""
+        fixed = [number for number, fixed in FIXED_KEYS.items() if scope == INTRINSIC and fixed == name]
+        if fixed:
+            return [Key(number, INTRINSIC, values.STRING) for number in fixed]
+        assert self._keys is not None
+        return [key for key in self._keys.get((segment, name), []) if key.scope == scope and key.type != values.EMPTY]
+
+    async def _resolve(self, segment: int, leaf: HasValue | HasKey) -> Found:
+        keys = self.keys(segment, leaf.scope, leaf.name)
+        column = _column_of(leaf)
+        if column in ("resource", "scope"):
+            return await self._resolve_origins(segment, leaf, keys, column)
+        if isinstance(leaf, HasValue):
+            return Found(await self._values(segment, keys, leaf), column)
+        found = Found(set(), column, frozenset(tokens.letters(key.number) for key in keys))
+        for key in keys:
+            count = await count_of_key(self._reader, segment, key.number)
+            prefix = tokens.letters(key.number)
+            found.tokens.update(f"{prefix}{n + 1}" for n in range(min(count, MOST_TERMS_IN_SQL + 1)))
+        return found
+
+    async def _resolve_origins(self, segment: int, leaf: HasValue | HasKey, keys: list[Key], column: str) -> Found:
+        """What is said of resources or scopes: which of them it holds for."""
+        origins = await self._segments.origins(segment, column)
+        if isinstance(leaf, HasValue):
+            wanted = await self._values(segment, keys, leaf)
+            fitting = {origin for origin, own in origins.items() if not wanted.isdisjoint(own)}
+        else:
+            letters = {tokens.letters(key.number) for key in keys}
+            fitting = {origin for origin, own in origins.items() if not letters.isdisjoint(map(tokens.prefix, own))}
+        return Found(fitting, column, others=origins.keys() - fitting)
+
+    async def _values(self, segment: int, keys: list[Key], leaf: HasValue) -> set[str]:
+        found: set[str] = set()
+        for key in keys:
+            found |= await tokens_with(self._reader, segment, key, leaf.operator, leaf.literal.value)
+        return found
+
+    async def _estimate(self, condition: Condition, found: dict[Condition, Found], segment: Segment) -> int:
+        every = segment.last_span - segment.first_span + 1
+        if isinstance(condition, All):
+            return min([await self._estimate(part, found, segment) for part in condition.parts])
+        if isinstance(condition, Some):
+            return min(every, sum([await self._estimate(part, found, segment) for part in condition.parts]))
+        wanted = found[condition].tokens if condition in found else None
+        if isinstance(condition, Column):
+            wanted = _column_tokens(condition)
+        if wanted is None or len(wanted) > MOST_TERMS:
+            return every
+        marks = ", ".join("?" * len(wanted))
+        sql = f"SELECT coalesce(sum(doc), 0) FROM counts_{segment.id} WHERE term IN ({marks})"
+        ((count,),) = await self._reader.rows(sql, list(wanted))
+        return int(count)
+
+    async def _origins_with(self, segment: int, wanted: set[str]) -> set[str]:
+        """The tokens of the resources and scopes that have one of these."""
+        if not wanted:
+            return set()
+        return {
+            origin
+            for column in ("resource", "scope")
+            for origin, own in (await self._segments.origins(segment, column)).items()
+            if not wanted.isdisjoint(own)
+        }
+
+
+def _column_of(leaf: HasValue | HasKey) -> str | None:
+    if leaf.scope == RESOURCE_SCOPE:
+        return "resource"
+    if leaf.scope == SCOPE_SCOPE or leaf.name.startswith("instrumentation:"):
+        return "scope"
+    return "name" if (leaf.scope, leaf.name) == (INTRINSIC, "name") else None
+
+
+def _fulfilling(rows: list[Any], tests: list[RowTest]) -> list[Any]:
+    kept = []
+    for row in rows:
+        own = {f"a{row[_RESOURCE]}", f"b{row[_SCOPE]}", f"e{row[_NAME]}", *row[_ATTRIBUTES].split()}
+        if row[_MORE]:
+            own.update(row[_MORE].split())
+        if all(test(row, own) for test in tests):
+            kept.append(row)
+    return kept
+
+
+def _test(condition: Condition, found: dict[Condition, Found]) -> RowTest:
+    match condition:
+        case All(parts):
+            tests = [_test(part, found) for part in parts]
+            return lambda row, own: all(test(row, own) for test in tests)
+        case Some(parts):
+            tests = [_test(part, found) for part in parts]
+            return lambda row, own: any(test(row, own) for test in tests)
+        case Not(part):
+            test = _test(part, found)
+            return lambda row, own: not test(row, own)
+        case Column(column, operator, value):
+            place, compare = _PLACE[column], _COMPARE[operator]
+            return lambda row, own: compare(row[place], value)
+        case HasKey() if found[condition].letters:
+            letters = found[condition].letters
+            return lambda row, own: any(tokens.prefix(token) in letters for token in own)
+        case HasValue() | HasKey() | HasWord():
+            wanted = found[condition].tokens
+            return lambda row, own: not own.isdisjoint(wanted)
+    return lambda row, own: True
+
+
+def _index_query(condition: Condition, found: dict[Condition, Found]) -> str | None:
+    match condition:
+        case All(parts):
+            queries = [_index_query(part, found) for part in parts]
+            if None in queries:
+                return None
+            return " AND ".join(f"({query})" for query in queries if query)
+        case Some(parts):
+            queries = [query for part in parts if (query := _index_query(part, found)) is not None]
+            if not queries:
+                return None
+            return "" if "" in queries else " OR ".join(f"({query})" for query in queries)
+        case Column():
+            wanted = _column_tokens(condition)
+            return "" if wanted is None else " OR ".join(sorted(wanted)) or None
+        case HasValue() | HasKey() | HasWord():
+            return _any_term(found[condition].tokens)
+        case Not(HasValue() | HasKey() as leaf) if (others := found[leaf].others) is not None:
+            return _any_term(others)
+        case Not(Everything()):
+            return None
+    return ""
+
+
+def _any_term(wanted: set[str]) -> str | None:
+    if not wanted:
+        return None
+    return " OR ".join(sorted(wanted)) if len(wanted) <= MOST_TERMS else ""
+
+
+def _column_tokens(condition: Column) -> set[str] | None:
+    """The tokens, more or less, of spans with this in a column; None if it has none."""
+    if condition.column == "status" and condition.operator == "=" and condition.value:
+        return {f"c{condition.value & 0xFFFF}"}
+    if condition.column != "duration_ns":
+        return None
+    low, high = math.floor(condition.value), math.ceil(condition.value)
+    if condition.operator in (">", ">=", "!="):
+        high = MAX_TIME_NS
+    if condition.operator in ("<", "<=", "!="):
+        low = 0
+    return tokens.duration_tokens(max(0, low), min(high, MAX_TIME_NS)) if high >= 0 else set()
+
+
+def _where(condition: Condition, found: dict[Condition, Found], segment: Segment, bound: list[Any]) -> str:
+    match condition:
+        case Everything(is_exact=True):
+            return "1"
+        case All(parts):
+            if any(_is_nowhere(part, found) for part in parts):
+                return "0"  # before another part is found to be inexpressible
+            return "(" + " AND ".join(_where(part, found, segment, bound) for part in parts) + ")"
+        case Some(parts):
+            return "(" + " OR ".join(_where(part, found, segment, bound) for part in parts) + ")"
+        case Not(part):
+            return f"NOT ({_where(part, found, segment, bound)})"
+        case Column(column, operator, value):
+            bound.append(value)
+            return f"spans.{column} {operator} ?"
+        case OfTrace(intrinsic, operator, literal) if operator in _COMPARE:
+            bound.append(read_trace_id(literal) if intrinsic == "trace:id" else literal.value)
+            of_trace = f"SELECT traces.id FROM {TRACES} WHERE {OF_TRACE[intrinsic]} {operator} ?"
+            return f"spans.trace IN ({of_trace})"
+        case HasValue() | HasKey() | HasWord():
+            return _has(found[condition], segment, bound)
+    raise Inexpressible
+
+
+def _is_nowhere(condition: Condition, found: dict[Condition, Found]) -> bool:
+    """Whether no span of a segment has a value that is asked for."""
+    return condition in found and not found[condition].tokens
+
+
+def read_trace_id(literal: Static) -> bytes:
+    """The id that a literal means, in any case and padding; b"", which no trace has, if it is none."""
+    text = str(literal.value)
+    return bytes.fromhex(text.zfill(32)) if re.fullmatch("[0-9a-fA-F]{1,32}", text) else b""
+
+
+def _has(found: Found, segment: Segment, bound: list[Any]) -> str:
+    if len(found.tokens) > MOST_TERMS_IN_SQL:
+        raise Inexpressible
+    if not found.tokens:
+        return "0"
+    if found.column:
+        return f"spans.{found.column} IN ({', '.join(token[1:] for token in found.tokens)})"
+    bound.append(" OR ".join(found.tokens))
+    index = f"postings_{segment.id}"
+    return f"spans.id IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)"
