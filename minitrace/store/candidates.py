@@ -12,6 +12,7 @@ Either way the spans' rows are looked at again before anything is said about the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from minitrace.model import MAX_TIME_NS
 from minitrace.store.conditions import ALL, OfTrace
 from minitrace.store.database import Reader
 from minitrace.store.plan import Plan
-from minitrace.store.resolve import COLUMNS, TRACES, Conditions, Segment, Segments, read_trace_id
+from minitrace.store.resolve import COLUMNS, OF_TRACE, TRACES, Conditions, Segment, Segments, read_trace_id
 from minitrace.traceql.ast import Duration, Value
 from minitrace.traceql.fields import NO_ROOT, compile_test, trace_id_text
 
@@ -63,7 +64,7 @@ class Candidates:
     """The traces that overlap a time and have what a plan needs, behind a place in the order of traces.
 
     Rows of traces are: id, trace_id, start_ns, end_ns, span_count, error_count, service and name of the root,
-    removed_count, is_pinned, is_complete. Who asks says in `matched` how many of them were what it looks for, out of
+    removed_count, is_pinned. Who asks says in `matched` how many of them were what it looks for, out of
     `limit`: by that the chunks grow.
     """
 
@@ -76,7 +77,7 @@ class Candidates:
         self._plan = plan
         self._start_ns, self._end_ns = start_ns, end_ns
         self._limit = limit
-        self._trace_id = _trace_id(plan.of_trace)
+        self._part = limit + 1  # traces of the index that are looked at together; each time more
         self._fits = _test_of_trace(plan.of_trace)
 
     async def parts(self) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
@@ -148,16 +149,15 @@ class Candidates:
         """Those of the traces of some spans that start after the floor."""
         ids = ", ".join(map(str, spans))
         rows = await self._traces(f"traces.id IN ({ids}) AND +start_ns > {floor_ns}", -1)
-        size = self._limit + 1
         while rows:
-            part, rows = rows[:size], rows[size:]
+            part, rows = rows[: self._part], rows[self._part :]
+            self._part *= 2
             fitting = [row[0] for row in part if self._fits(row)]
             if len(self._needs) == 1 and self._plan.spans in (*self._plan.needs, None):
                 own = ", ".join(str(span) for trace in fitting for span in spans[trace])
                 yield part, await self._fulfilling(f"spans.id IN ({own})")
             else:
                 yield part, await self._fulfilling(f"trace IN ({', '.join(map(str, fitting))})")
-            size *= 2
 
     async def _all(self, floor_ns: int) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
         """All traces, from those that start at the floor on backwards."""
@@ -186,7 +186,8 @@ class Candidates:
             kept[need] = await need.filter(rows, columns_hold=is_one)
             traces = {row[1] for row in kept[need]}
             rows = [row for row in rows if row[1] in traces]
-        found: dict[int, Rows] = {row[1]: [] for row in rows}
+        distinct = Counter(trace for _, trace in {(row[0], row[1]) for own in kept.values() for row in own})
+        found: dict[int, Rows] = {row[1]: [] for row in rows if distinct[row[1]] >= self._plan.least}
         if self._plan.spans is None:
             return found
         spans = kept[self._spans] if self._spans in kept else await self._spans.filter(rows, columns_hold=False)
@@ -202,17 +203,17 @@ class Candidates:
             if value is not None:
                 conditions.append(text)
                 parameters.append(value)
-        if self._trace_id is not None:
-            conditions.append("trace_id = ?")
-            parameters.append(self._trace_id)
+        for one in self._plan.of_trace:
+            if one.operator not in ("=~", "!~"):
+                conditions.append(f"{OF_TRACE[one.intrinsic]} {one.operator} ?")
+                parameters.append(read_trace_id(one.literal) if one.intrinsic == "trace:id" else one.literal.value)
         if self.place:
             conditions.append("(start_ns, traces.id) < (?, ?)")
             parameters += [self.place.start_ns, self.place.trace]
         rows = await self._reader.rows(
             f"""
             SELECT traces.id, trace_id, start_ns, end_ns, span_count, error_count, services.name, root_name,
-                removed_count, is_pinned,
-                root_span_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM awaited WHERE trace = traces.id)
+                removed_count, is_pinned
             FROM {TRACES}
             WHERE {" AND ".join(conditions)}
             ORDER BY start_ns DESC, traces.id DESC
@@ -229,14 +230,6 @@ def _test_of_trace(conditions: Sequence[OfTrace]) -> Callable[[Any], bool]:
     """What must hold of a row of `_traces`."""
     tests = [(_OF_TRACE[one.intrinsic], compile_test(one.operator, _literal(one))) for one in conditions]
     return lambda row: all(test(value_of(row)) for value_of, test in tests)
-
-
-def _trace_id(conditions: Sequence[OfTrace]) -> bytes | None:
-    """The only trace that is asked for, if it is so."""
-    for one in conditions:
-        if (one.intrinsic, one.operator) == ("trace:id", "="):
-            return read_trace_id(one.literal)
-    return None
 
 
 def _literal(condition: OfTrace) -> Value:

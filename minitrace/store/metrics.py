@@ -26,7 +26,7 @@ from minitrace.store.plan import OF_TREE, is_about_trace, plan, wanted_by
 from minitrace.store.resolve import Conditions, Inexpressible, Segment, Segments
 from minitrace.store.rollups import Rollups
 from minitrace.store.search import EVALUATED_AT_ONCE, load_wanted, split
-from minitrace.store.traces import EVERYTHING, load_many, load_some
+from minitrace.store.traces import EVERYTHING, Loader
 from minitrace.traceql.ast import Attribute, Compare, Intrinsic, MetricsFunction, MetricsPipeline, Query
 from minitrace.traceql.evaluate import Program, Spanset
 from minitrace.traceql.metrics import Range, Series, Tally, bound_of, metrics_pipelines, run_metrics
@@ -103,7 +103,8 @@ class _Counter:
         if is_about_trace(pipeline.function) or isinstance(pipeline.function, Compare):
             self._plan = replace(self._plan, spans=None)
         # an exemplar shows all attributes of its span
-        self._load = EVERYTHING if max_exemplars else wanted_by(pipeline.pipeline, pipeline.function)
+        wanted = EVERYTHING if max_exemplars else wanted_by(pipeline.pipeline, pipeline.function)
+        self._loader = Loader(reader, wanted)
 
     async def count(self) -> None:
         """Count all spans. Raises QueryTimeout; what was counted stays."""
@@ -214,10 +215,10 @@ class _Counter:
             GROUP BY (spans.start_ns - {first_ns}) / {part_ns}
         """
         rows = await self._reader.rows(sql, part.bound)
-        spans = await load_some(self._reader, (row[0] for row in rows), EVERYTHING)
+        spans = await self._loader.spans(row[0] for row in rows)
         wholes = {}
         if any(by.name in _OF_ROOT for by in function.by):
-            wholes = await load_many(self._reader, {row[1] for row in rows}, wanted_by(function))
+            wholes = await Loader(self._reader, wanted_by(function)).traces({row[1] for row in rows})
         for span_row, trace in rows:
             shown = TraceRows([spans[span_row], *wholes.get(trace, [])]).rows
             self.tally.show(row for row in shown if row.span is spans[span_row])
@@ -228,7 +229,7 @@ class _Counter:
         rows = await self._reader.rows(f"SELECT id FROM spans WHERE {where} ORDER BY id DESC", part.bound)
         for first in range(0, len(rows), EVALUATED_AT_ONCE):
             ids = [row[0] for row in rows[first : first + EVALUATED_AT_ONCE]]
-            spans = await load_some(self._reader, ids, self._load)
+            spans = await self._loader.spans(ids)
             await work(self._add_alone, list(spans.values()), size=len(spans))
             self.inspected += len(spans)
 
@@ -243,9 +244,10 @@ class _Counter:
         )
         async with aclosing(candidates.parts()) as parts:
             async for rows, found in parts:
-                for part in split([row for row in rows if row[0] in found], EVALUATED_AT_ONCE):
+                fitting = [row for row in rows if row[0] in found]
+                for part in split(fitting, None if self._plan.spans is None else found):
                     wanted = {row[0]: found[row[0]] for row in part}
-                    spans = await load_wanted(self._reader, self._plan, wanted, self._load)
+                    spans = await load_wanted(self._loader, self._plan, wanted)
                     size = sum(map(len, spans.values()))
                     await work(self._add_traces, program, spans, size=size)
                     self.inspected += size

@@ -68,7 +68,7 @@ OF_TREE = ("nestedSetLeft", "nestedSetRight", "nestedSetParent", "span:childCoun
 _OF_TRACE = ("rootName", "rootServiceName", "traceDuration", "trace:id")
 _TEXTS = ("name", "statusMessage", "event:name", "instrumentation:name", "instrumentation:version")
 _IDS = {"span:id": 16, "link:traceID": 32}  # and their digits
-_IS_ROOT = Column("parent_id", "IS", None)
+IS_ROOT = Column("parent_id", "IS", None)
 _ROOTS = {  # what nestedSetParent is -1 for, and 0 or more for all others
     ("<", 0): True, ("<=", -1): True, ("=", -1): True,
     (">=", 0): False, (">", -1): False, ("!=", -1): False,
@@ -79,10 +79,12 @@ _ROOTS = {  # what nestedSetParent is -1 for, and 0 or more for all others
 class Plan:
     """What a trace must have to be an answer: for each of `needs`, a span for which it holds.
 
-    To evaluate a trace only its spans that meet `spans` are wanted; all of them for None.
+    There must be at least `least` such spans in all. To evaluate a trace only its spans that meet `spans` are wanted;
+    all of them for None.
     """
 
     needs: tuple[Condition, ...] = (ALL,)
+    least: int = 1
     spans: Condition | None = None
     is_exact: bool = False
     is_never: bool = False
@@ -95,7 +97,13 @@ class Plan:
     def __str__(self) -> str:
         if self.is_never:
             return "nothing"
-        return " with ".join(map(str, self.needs)) + ("" if self.is_exact else ", then evaluate")
+        least = f", on {self.least} spans" if self.least > 1 and self.needs != (ALL,) else ""
+        return " with ".join(map(str, self.needs)) + least + ("" if self.is_exact else ", then evaluate")
+
+    @property
+    def is_of_roots(self) -> bool:
+        """Whether all spans that are found have no parent."""
+        return self.is_exact and IS_ROOT in parts_of(self.needs[0])
 
 
 def plan(pipeline: Pipeline, words: Sequence[str] = ()) -> Plan:
@@ -108,7 +116,7 @@ def plan(pipeline: Pipeline, words: Sequence[str] = ()) -> Plan:
     if NOTHING in needs:
         return Plan(is_never=True)
     needs = list(dict.fromkeys(need for need in needs if need != ALL)) or [ALL]
-    return Plan(tuple(needs), _wanted_spans(pipeline), is_exact)
+    return Plan(tuple(needs), _least(pipeline), _wanted_spans(pipeline), is_exact)
 
 
 def cover(condition: Field | None) -> Condition:
@@ -149,6 +157,20 @@ def _(node: Pipeline) -> list[Condition]:
         if not isinstance(stage, Select):
             last = stage if isinstance(stage, SpansetFilter) else None
     return found
+
+
+def _least(node: Node) -> int:
+    """How many spans a trace must have: no span is its own parent, child or sibling."""
+    match node:
+        case Pipeline(stages):
+            return max(map(_least, stages))
+        case SpansetOperation("||", left, right):
+            return min(_least(left), _least(right))
+        case SpansetOperation("&&", left, right):
+            return max(_least(left), _least(right))
+        case SpansetOperation(operator, left, right):
+            return _least(right) if operator.startswith("!") else max(2, _least(left), _least(right))
+    return 1
 
 
 def _wanted_spans(pipeline: Pipeline) -> Condition | None:
@@ -297,7 +319,7 @@ def _compare_intrinsic(name: str, operator: str, literal: Static) -> Condition:
         return OfTrace(name, operator, literal)
     if name == "nestedSetParent" and type(value) is int:
         is_root = _ROOTS.get((operator, value))
-        return UNKNOWN if is_root is None else _IS_ROOT if is_root else Column("parent_id", "IS NOT", None)
+        return UNKNOWN if is_root is None else IS_ROOT if is_root else Column("parent_id", "IS NOT", None)
     if name in _IDS and operator == "=" and isinstance(value, str):
         return _compare_id(name, value)
     if name in _TEXTS and isinstance(value, str):

@@ -11,7 +11,7 @@ import operator as op
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from minitrace.model import MAX_TIME_NS
@@ -81,16 +81,27 @@ class Segment:
 
 @dataclass(slots=True)
 class Found:
-    """What a leaf came to in one segment: tokens, and for a key of too many values its letters.
+    """What a leaf came to in one segment: tokens, or for a `HasKey` the letters of keys and how many values they have.
 
     `column` is where the tokens stand: resource, scope, name, or None for the lists of attributes. Of resources and
     scopes, which are few, `others` are those that the leaf does not hold for.
     """
 
-    tokens: set[str]
+    tokens: set[str] = field(default_factory=set)
     column: str | None = None
-    letters: frozenset[str] = frozenset()
+    keys: dict[str, int] = field(default_factory=dict)
     others: set[str] | None = None
+
+    @property
+    def is_nowhere(self) -> bool:
+        """Whether no span of the segment has it."""
+        return not (self.tokens or self.keys)
+
+    def terms(self, most: int) -> set[str] | None:
+        """All tokens; None if they are more than `most`."""
+        if len(self.tokens) + sum(self.keys.values()) > most:
+            return None
+        return self.tokens.union(f"{letters}{n + 1}" for letters, count in self.keys.items() for n in range(count))
 
 
 class Segments:
@@ -177,7 +188,9 @@ class Conditions:
         kept: list[Any] = []
         for segment, own in self._segments.split(rows):
             found = await self.resolve(segment)
-            kept += await work(_fulfilling, own, [_test(part, found) for part in parts], size=len(own))
+            tests = [_test(part, found) for part in parts]
+            by_tokens = any(_is_by_tokens(leaf, found) for part in parts for leaf in leaves(part))
+            kept += await work(_fulfilling, own, tests, by_tokens, size=len(own))
         return kept
 
     async def estimate(self, segment: Segment) -> int:
@@ -186,19 +199,15 @@ class Conditions:
         return await self._estimate(self.condition, found, segment)
 
     async def resolve(self, segment: Segment) -> dict[Condition, Found]:
-        """What each leaf comes to in a segment."""
+        """What each leaf that is about tokens comes to in a segment; nothing, where it makes no difference."""
         if segment.id not in self._found:
             if self._keys is None:
                 names = {leaf.name for leaf in leaves(self.condition) if isinstance(leaf, HasValue | HasKey)}
                 self._keys = await keys_named(self._reader, names) if names else {}
             found: dict[Condition, Found] = {}
-            for leaf in leaves(self.condition):
-                if isinstance(leaf, HasValue | HasKey):
-                    found[leaf] = await self._resolve(segment.id, leaf)
-                elif isinstance(leaf, HasWord):
-                    own = await tokens_with_word(self._reader, segment.id, leaf.word)
-                    found[leaf] = Found(own | await self._origins_with(segment.id, own))
-            self._found[segment.id] = found
+            await self._resolve(segment.id, self.condition, found)
+            by_tokens = [leaf for leaf in leaves(self.condition) if isinstance(leaf, HasValue | HasKey | HasWord)]
+            self._found[segment.id] = {leaf: found.get(leaf) or Found() for leaf in by_tokens}
         return self._found[segment.id]
 
     def keys(self, segment: int, scope: str, name: str) -> list[Key]:
@@ -209,19 +218,33 @@ class Conditions:
         assert self._keys is not None
         return [key for key in self._keys.get((segment, name), []) if key.scope == scope and key.type != values.EMPTY]
 
-    async def _resolve(self, segment: int, leaf: HasValue | HasKey) -> Found:
+    async def _resolve(self, segment: int, condition: Condition, found: dict[Condition, Found]) -> None:
+        match condition:
+            case All(parts):
+                for part in parts:
+                    await self._resolve(segment, part, found)
+                    if part in found and found[part].is_nowhere:
+                        return  # whatever the others are
+            case Some(parts):
+                for part in parts:
+                    await self._resolve(segment, part, found)
+            case Not(part):
+                await self._resolve(segment, part, found)
+            case HasValue() | HasKey() if condition not in found:
+                found[condition] = await self._resolve_leaf(segment, condition)
+            case HasWord(word):
+                own = await tokens_with_word(self._reader, segment, word)
+                found[condition] = Found(own | await self._origins_with(segment, own))
+
+    async def _resolve_leaf(self, segment: int, leaf: HasValue | HasKey) -> Found:
         keys = self.keys(segment, leaf.scope, leaf.name)
         column = _column_of(leaf)
         if column in ("resource", "scope"):
             return await self._resolve_origins(segment, leaf, keys, column)
         if isinstance(leaf, HasValue):
             return Found(await self._values(segment, keys, leaf), column)
-        found = Found(set(), column, frozenset(tokens.letters(key.number) for key in keys))
-        for key in keys:
-            count = await count_of_key(self._reader, segment, key.number)
-            prefix = tokens.letters(key.number)
-            found.tokens.update(f"{prefix}{n + 1}" for n in range(min(count, MOST_TERMS_IN_SQL + 1)))
-        return found
+        counts = {tokens.letters(key.number): await count_of_key(self._reader, segment, key.number) for key in keys}
+        return Found(column=column, keys={letters: count for letters, count in counts.items() if count})
 
     async def _resolve_origins(self, segment: int, leaf: HasValue | HasKey, keys: list[Key], column: str) -> Found:
         """What is said of resources or scopes: which of them it holds for."""
@@ -246,10 +269,10 @@ class Conditions:
             return min([await self._estimate(part, found, segment) for part in condition.parts])
         if isinstance(condition, Some):
             return min(every, sum([await self._estimate(part, found, segment) for part in condition.parts]))
-        wanted = found[condition].tokens if condition in found else None
+        wanted = found[condition].terms(MOST_TERMS) if condition in found else None
         if isinstance(condition, Column):
             wanted = _column_tokens(condition)
-        if wanted is None or len(wanted) > MOST_TERMS:
+        if wanted is None:
             return every
         marks = ", ".join("?" * len(wanted))
         sql = f"SELECT coalesce(sum(doc), 0) FROM counts_{segment.id} WHERE term IN ({marks})"
@@ -276,15 +299,22 @@ def _column_of(leaf: HasValue | HasKey) -> str | None:
     return "name" if (leaf.scope, leaf.name) == (INTRINSIC, "name") else None
 
 
-def _fulfilling(rows: list[Any], tests: list[RowTest]) -> list[Any]:
+def _fulfilling(rows: list[Any], tests: list[RowTest], by_tokens: bool) -> list[Any]:
+    """The rows that pass all tests; their tokens are taken apart, 2 µs each, if a test asks for them."""
     kept = []
+    own: set[str] = set()
     for row in rows:
-        own = {f"a{row[_RESOURCE]}", f"b{row[_SCOPE]}", f"e{row[_NAME]}", *row[_ATTRIBUTES].split()}
-        if row[_MORE]:
-            own.update(row[_MORE].split())
+        if by_tokens:
+            own = {f"a{row[_RESOURCE]}", f"b{row[_SCOPE]}", f"e{row[_NAME]}", *row[_ATTRIBUTES].split()}
+            if row[_MORE]:
+                own.update(row[_MORE].split())
         if all(test(row, own) for test in tests):
             kept.append(row)
     return kept
+
+
+def _is_by_tokens(leaf: Condition, found: dict[Condition, Found]) -> bool:
+    return leaf in found and found[leaf].column is None and not found[leaf].is_nowhere
 
 
 def _test(condition: Condition, found: dict[Condition, Found]) -> RowTest:
@@ -301,9 +331,12 @@ def _test(condition: Condition, found: dict[Condition, Found]) -> RowTest:
         case Column(column, operator, value):
             place, compare = _PLACE[column], _COMPARE[operator]
             return lambda row, own: compare(row[place], value)
-        case HasKey() if found[condition].letters:
-            letters = found[condition].letters
-            return lambda row, own: any(tokens.prefix(token) in letters for token in own)
+        case HasKey() if found[condition].keys:
+            keys = found[condition].keys
+            return lambda row, own: any(tokens.prefix(token) in keys for token in own)
+        case HasValue() | HasKey() if (home := found[condition].column) is not None:
+            place, numbers = _PLACE[home], {int(token[1:]) for token in found[condition].tokens}
+            return lambda row, own: row[place] in numbers
         case HasValue() | HasKey() | HasWord():
             wanted = found[condition].tokens
             return lambda row, own: not own.isdisjoint(wanted)
@@ -323,21 +356,19 @@ def _index_query(condition: Condition, found: dict[Condition, Found]) -> str | N
                 return None
             return "" if "" in queries else " OR ".join(f"({query})" for query in queries)
         case Column():
-            wanted = _column_tokens(condition)
-            return "" if wanted is None else " OR ".join(sorted(wanted)) or None
+            return _any_of(_column_tokens(condition))
         case HasValue() | HasKey() | HasWord():
-            return _any_term(found[condition].tokens)
+            return _any_of(found[condition].terms(MOST_TERMS))
         case Not(HasValue() | HasKey() as leaf) if (others := found[leaf].others) is not None:
-            return _any_term(others)
+            return _any_of(others if len(others) <= MOST_TERMS else None)
         case Not(Everything()):
             return None
     return ""
 
 
-def _any_term(wanted: set[str]) -> str | None:
-    if not wanted:
-        return None
-    return " OR ".join(sorted(wanted)) if len(wanted) <= MOST_TERMS else ""
+def _any_of(wanted: set[str] | None) -> str | None:
+    """An index query for any of the tokens: "" if they are too many, None if there are none."""
+    return "" if wanted is None else " OR ".join(sorted(wanted)) or None
 
 
 def _column_tokens(condition: Column) -> set[str] | None:
@@ -379,8 +410,8 @@ def _where(condition: Condition, found: dict[Condition, Found], segment: Segment
 
 
 def _is_nowhere(condition: Condition, found: dict[Condition, Found]) -> bool:
-    """Whether no span of a segment has a value that is asked for."""
-    return condition in found and not found[condition].tokens
+    """Whether no span of a segment has what is asked for."""
+    return condition in found and found[condition].is_nowhere
 
 
 def read_trace_id(literal: Static) -> bytes:
@@ -390,12 +421,13 @@ def read_trace_id(literal: Static) -> bytes:
 
 
 def _has(found: Found, segment: Segment, bound: list[Any]) -> str:
-    if len(found.tokens) > MOST_TERMS_IN_SQL:
+    terms = found.terms(MOST_TERMS_IN_SQL)
+    if terms is None:
         raise Inexpressible
-    if not found.tokens:
+    if not terms:
         return "0"
     if found.column:
-        return f"spans.{found.column} IN ({', '.join(token[1:] for token in found.tokens)})"
-    bound.append(" OR ".join(found.tokens))
+        return f"spans.{found.column} IN ({', '.join(token[1:] for token in terms)})"
+    bound.append(" OR ".join(terms))
     index = f"postings_{segment.id}"
     return f"spans.id IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)"

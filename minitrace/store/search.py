@@ -21,7 +21,7 @@ from minitrace.store.conditions import ALL
 from minitrace.store.database import Reader, work
 from minitrace.store.matches import SearchResult, ServiceCount, SpanMatch, SpansetMatch, TraceMatch, TraceSummary
 from minitrace.store.plan import OF_TREE, Plan, plan, wanted_by
-from minitrace.store.traces import Wanted, load_many, load_some
+from minitrace.store.traces import Loader
 from minitrace.traceql.ast import Attribute, Intrinsic, Pipeline, SpansetFilter
 from minitrace.traceql.evaluate import Program, Spanset
 from minitrace.traceql.structure import TraceRows
@@ -74,8 +74,10 @@ class _Finder:
         self._wanted = wanted
         self._plan = plan(wanted.pipeline, wanted.words)
         self._program = Program(wanted.pipeline)
-        self._load = wanted_by(wanted.pipeline)
-        self._is_exact = self._plan.is_exact and not any(map(_is_structural, self._program.shown))
+        self._loader = Loader(reader, wanted_by(wanted.pipeline))
+        alone = ("nestedSetParent",) if self._plan.is_of_roots else ()  # it is -1, whatever the rest of the trace is
+        is_structural = any(_is_structural(one) for one in self._program.shown if str(one) not in alone)
+        self._is_exact = self._plan.is_exact and not is_structural
         if self._is_exact:
             self._plan = replace(self._plan, spans=self._plan.needs[0])
         assert self._is_exact or not wanted.words, "words go with one filter that the index can answer"
@@ -91,7 +93,7 @@ class _Finder:
                 if self._is_exact:
                     self._take(rows, found)
                 else:
-                    for part in split(rows, EVALUATED_AT_ONCE):
+                    for part in split(rows, None if self._plan.spans is None else found):
                         self._take(
                             part, await self._evaluate({row[0]: found[row[0]] for row in part if row[0] in found})
                         )
@@ -102,7 +104,7 @@ class _Finder:
         """The spansets of those traces that match; `found` has the rows of the spans that are wanted of each."""
         if not found or self.result.next is not None:
             return {}
-        spans = await load_wanted(self._reader, self._plan, found, self._load)
+        spans = await load_wanted(self._loader, self._plan, found)
         deadline = self._reader.deadline
 
         def run() -> dict[int, list[SpansetMatch]]:
@@ -146,16 +148,27 @@ class _Finder:
         sql = f"SELECT * FROM trace_services WHERE trace IN ({ids}) ORDER BY span_count DESC, service"
         for trace, service, *numbers in await self._reader.rows(sql):
             counts[trace].append(ServiceCount(services[service], *numbers))
+        complete = await self._complete()
         for match, trace in zip(self.result.matches, self._found, strict=True):
             match.summary.services = counts[trace]
+            match.summary.is_complete = trace in complete and not match.summary.removed_count
         if self._is_exact:
             await self._show_rows(services)
+
+    async def _complete(self) -> set[int]:
+        """Those of the traces found that have a root, and all parents that their spans name."""
+        sql = f"""
+            SELECT id FROM traces
+            WHERE id IN ({", ".join(map(str, self._found))}) AND root_span_id IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM awaited WHERE trace = traces.id)
+        """
+        return {row[0] for row in await self._reader.rows(sql)}
 
     async def _show_rows(self, services: dict[int, str]) -> None:
         """Fill in the spans that are shown, where `_found` has their rows."""
         shown = await self._shown(self._wanted.spans_per_set)
         if self._program.shown:
-            spans = await load_some(self._reader, (row[0] for rows in shown.values() for row in rows), self._load)
+            spans = await self._loader.spans(row[0] for rows in shown.values() for row in rows)
             for match, trace in zip(self.result.matches, self._found, strict=True):
                 own = [spans[row[0]] for row in shown[trace]]
                 match.spansets[0].spans = [
@@ -205,22 +218,22 @@ def _is_structural(node: Attribute | Intrinsic) -> bool:
     return node.of_parent if isinstance(node, Attribute) else node.name in OF_TREE
 
 
-async def load_wanted(reader: Reader, plan: Plan, found: dict[int, list[Any]], wanted: Wanted) -> dict[int, list[Span]]:
+async def load_wanted(loader: Loader, plan: Plan, found: dict[int, list[Any]]) -> dict[int, list[Span]]:
     """The spans of traces that a plan wants, out of which `found` has the rows by trace."""
     if plan.spans is None:
-        return await load_many(reader, found, wanted)
-    spans = await load_some(reader, (row[0] for rows in found.values() for row in rows), wanted)
+        return await loader.traces(found)
+    spans = await loader.spans(row[0] for rows in found.values() for row in rows)
     return {trace: [spans[row[0]] for row in rows] for trace, rows in found.items()}
 
 
-def split(rows: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    """The rows of traces in parts of about so many spans."""
+def split(rows: Sequence[Any], found: dict[int, list[Any]] | None) -> Iterator[list[Any]]:
+    """The rows of traces in parts of about `EVALUATED_AT_ONCE` spans: all of theirs, or those found."""
     part: list[Any] = []
     spans = 0
     for row in rows:
         part.append(row)
-        spans += row[4]
-        if spans >= size:
+        spans += row[4] if found is None else len(found.get(row[0], ()))
+        if spans >= EVALUATED_AT_ONCE:
             yield part
             part, spans = [], 0
     if part:
@@ -232,8 +245,8 @@ def _match(span: Span, attributes: dict[str, Any]) -> SpanMatch:
 
 
 def _summary(row: Any) -> TraceSummary:
-    _, trace_id, start_ns, end_ns, span_count, error_count, root_service, root_name, removed, pinned, complete = row
+    _, trace_id, start_ns, end_ns, span_count, error_count, root_service, root_name, removed, pinned = row
     return TraceSummary(
         trace_id, start_ns, end_ns - start_ns, root_service, root_name, span_count, error_count,
-        bool(complete) and not removed, removed, bool(pinned),
+        removed_count=removed, is_pinned=bool(pinned),
     )  # fmt: skip

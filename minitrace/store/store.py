@@ -344,7 +344,7 @@ class Store:
     async def _move(self, rows: list[int]) -> None:
         """Write spans again, into the newest segment, in place of these rows."""
         async with self._readers.snapshot() as reader:
-            spans = await traces.load_some(reader, rows)
+            spans = await traces.Loader(reader).spans(rows)
         await self._add(Request(lambda: _export(list(spans.values())), replaces=rows))
 
 

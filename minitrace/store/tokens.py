@@ -7,7 +7,8 @@ for most of them the count is the value itself, and no row of `dictionary` is ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 KEY_BITS = 20
@@ -49,6 +50,14 @@ def tokens_of(value_ids: Iterable[int]) -> set[str]:
 def prefix(token: str) -> str:
     """The letters of a token: those of its key."""
     return token.rstrip("0123456789")
+
+
+def finder(keys: Iterable[int]) -> Callable[[str], list[str]]:
+    """A function that finds the tokens of these keys in a text of tokens."""
+    alternatives = "|".join(map(letters, keys))
+    if not alternatives:
+        return lambda text: []
+    return re.compile(rf"\b(?:{alternatives})[0-9]+").findall
 
 
 def key_of(value_id: int) -> int:

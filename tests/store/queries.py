@@ -17,7 +17,8 @@ NUMBERS = (1, 7, -7, 2.5, 7.0, 2**62)
 VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [*TEXTS, *NUMBERS, True, False, None, b"b", [1, 7], ["alpha", "x"], [True, False], [], {"k": 1}]
 )
-ATTRIBUTES: st.SearchStrategy[Attributes] = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=2)
+HOT = st.sampled_from(["alpha", 1, 7, True])  # so that many conditions hold
+ATTRIBUTES: st.SearchStrategy[Attributes] = st.dictionaries(st.sampled_from(KEYS), HOT | VALUES, max_size=2)
 NAMES = ("a", "b", "c")
 
 
@@ -47,7 +48,7 @@ def spans(draw: st.DrawFn) -> list[Span]:
     return [item for n, item in enumerate(found) if item not in found[:n]]  # the store keeps only one of them
 
 
-LITERALS = st.sampled_from([
+LITERALS = st.sampled_from(['"alpha"', "1", "7", "true"]) | st.sampled_from([
     '"alpha"', '"Beta"', '"b\\\\s"', '"7"', '""', "1", "7", "-7", "2.5", "7.0", "5ms", "true", "false",
     "4611686018427387904",
 ])  # fmt: skip
@@ -127,4 +128,9 @@ _FUNCTIONS = st.sampled_from(["rate()", "count_over_time()"]) | st.builds(
     st.just(""),
 )
 _QUANTILES = st.sampled_from(["quantile_over_time(duration, .5, .99)", "quantile_over_time(.n, .9)"])
-METRICS = st.builds("{} | {} {}".format, FILTERS | PIPELINES, _FUNCTIONS | _QUANTILES, _BY).filter(_is_query)
+_COMMON = st.sampled_from([
+    "status != ok", "kind != client", "duration >= 1ms", "duration <= 10ms", "name != nil", ".k != nil", ".n != 3",
+    'rootName != "c"', "!(.flag = true)", 'resource.service.name != "x"', '!(resource.service.name = "pay")',
+])  # fmt: skip
+PAIRS = st.builds("{{ {} && {} }}".format, _COMMON | CONDITIONS, _COMMON).filter(_is_query)
+METRICS = st.builds("{} | {} {}".format, FILTERS | PAIRS | PIPELINES, _FUNCTIONS | _QUANTILES, _BY).filter(_is_query)

@@ -41,7 +41,7 @@ def test_the_plans_of_the_corpus_are_those_that_were_read() -> None:
         ('{ .a = "x" }', 'span.a = "x" or (resource.a = "x" and not has span.a)'),
         ("{ span.a = 1 && duration > 1s }", "span.a = 1 and duration_ns > 1000000000"),
         ("{ !(span.a = 1) }", "not span.a = 1"),
-        ("{ span.a = 1 } >> { span.b = 2 }", "span.a = 1 with span.b = 2, then evaluate"),
+        ("{ span.a = 1 } >> { span.b = 2 }", "span.a = 1 with span.b = 2, on 2 spans, then evaluate"),
         ("{ span.a = 1 } !>> { span.b = 2 }", "span.b = 2, then evaluate"),
         ("{ span.a = 1 } || { span.b = 2 }", "span.a = 1 or span.b = 2, then evaluate"),
         ("{ span.a = 1 } | { span.b = 2 } | select(.c)", "span.a = 1 and span.b = 2"),

@@ -238,7 +238,7 @@ EXAMPLES = settings(
 @EXAMPLES
 @given(
     spans=queries.spans(),
-    asked=st.lists(queries.PIPELINES | queries.FILTERS, min_size=1, max_size=8),
+    asked=st.lists(queries.PIPELINES | queries.FILTERS | queries.PAIRS, min_size=1, max_size=8),
     values=st.integers(4, 60),
 )
 def test_search_finds_what_evaluating_every_trace_finds(
