@@ -115,8 +115,9 @@ def plan(pipeline: Pipeline, words: Sequence[str] = ()) -> Plan:
     is_exact = all(isinstance(stage, SpansetFilter | Select) for stage in pipeline.stages) and needs[0].is_exact
     if NOTHING in needs:
         return Plan(is_never=True)
+    least = 1 if ALL in needs else _least(pipeline)  # of spans that meet none of the others nothing is known
     needs = list(dict.fromkeys(need for need in needs if need != ALL)) or [ALL]
-    return Plan(tuple(needs), _least(pipeline), _wanted_spans(pipeline), is_exact)
+    return Plan(tuple(needs), least, _wanted_spans(pipeline), is_exact)
 
 
 def cover(condition: Field | None) -> Condition:
@@ -141,7 +142,9 @@ def _(node: SpansetOperation) -> list[Condition]:
     if node.operator == "||":
         if not (left and right):
             return []
-        return [some_of((one, other)) for one in left for other in right][:MOST_PAIRS]
+        if len(left) * len(right) > MOST_PAIRS:
+            return [some_of((*left, *right))]
+        return [some_of((one, other)) for one in left for other in right]
     return right if node.operator.startswith("!") else left + right
 
 

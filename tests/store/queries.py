@@ -17,25 +17,29 @@ NUMBERS = (1, 7, -7, 2.5, 7.0, 2**62)
 VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [*TEXTS, *NUMBERS, True, False, None, b"b", [1, 7], ["alpha", "x"], [True, False], [], {"k": 1}]
 )
-HOT = st.sampled_from(["alpha", 1, 7, True])  # so that many conditions hold
+HOT: st.SearchStrategy[Any] = st.sampled_from(["alpha", 1, 7, True])  # so that many conditions hold
 ATTRIBUTES: st.SearchStrategy[Attributes] = st.dictionaries(st.sampled_from(KEYS), HOT | VALUES, max_size=2)
 NAMES = ("a", "b", "c")
 
 
 @st.composite
 def spans(draw: st.DrawFn) -> list[Span]:
-    """Spans of a few traces, some of them with their parents there; ids and times collide."""
-    found = []
-    for _ in range(draw(st.integers(0, 12))):
+    """Spans of two traces, most of them below another; a few ids repeat, a few parents are missing or come later."""
+    found: list[Span] = []
+    ids: dict[str, list[str]] = {"t": [], "u": []}
+    for n in range(draw(st.integers(0, 12))):
+        trace = draw(st.sampled_from("ttu"))
+        own = draw(st.sampled_from([f"s{n}", f"s{n}", f"s{n}", "twice"]))
+        parent = draw(st.sampled_from(["", "missing", f"s{n + 1}", *ids[trace] * 2]))
+        ids[trace].append(own)
         name = draw(st.sampled_from(NAMES))
-        parent = draw(st.sampled_from(["", "", *NAMES, "missing"]))
         status = draw(st.sampled_from([0, 1, 2, 9]))
         service = draw(st.sampled_from(["shop", "pay", None]))
         origin = {"service.name": service} if service else {}
         event, link, scope = draw(ATTRIBUTES), draw(ATTRIBUTES), draw(ATTRIBUTES)
         found.append(
             span(
-                name, parent, trace=draw(st.sampled_from("tuv")), start_ms=draw(st.integers(0, 40)),
+                name, parent, trace=trace, id=own, start_ms=draw(st.integers(0, 40)),
                 duration_ms=draw(st.sampled_from([0, 1, 5, 9.5, 10, 99, 1e6])),
                 status=Status(status, draw(st.sampled_from(["", "failed 50%"]))),
                 kind=draw(st.sampled_from([*Kind, 9])), attributes=draw(ATTRIBUTES),
@@ -67,8 +71,8 @@ INTRINSIC_CONDITIONS = st.sampled_from([
     'rootServiceName = "unknown_service"', "traceDuration > 20ms", "nestedSetParent < 0", "nestedSetParent >= 0",
     "nestedSetLeft > 2",
     "span:childCount > 0", 'event:name = "retry"', 'event:name != "retry"', "event:name != nil",
-    "event:timeSinceStart > 1ms", f'span:id = "{span_id("a").hex()}"', f'span:id != "{span_id("a").hex()}"',
-    f'span:parentID = "{span_id("a").hex()}"', f'trace:id = "{TRACE.hex()}"', f'trace:id != "{TRACE.hex()}"',
+    "event:timeSinceStart > 1ms", f'span:id = "{span_id("s1").hex()}"', f'span:id != "{span_id("s1").hex()}"',
+    f'span:parentID = "{span_id("s1").hex()}"', f'trace:id = "{TRACE.hex()}"', f'trace:id != "{TRACE.hex()}"',
     f'link:traceID = "{TRACE.hex()}"', 'link:spanID = "3132333435363738"', 'instrumentation:name = "lib"',
     'instrumentation:name = ""', 'instrumentation:version != "1.0"', '.service.name = "shop"',
     'resource.service.name != "shop"', "true", "1 = 2",
@@ -104,7 +108,9 @@ FILTERS = (st.builds("{{ {} }}".format, CONDITIONS) | st.just("{ }")).filter(_is
 RELATIONS = st.sampled_from(
     ["&&", "||", ">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<", "&<<", "&~"]
 )
-SPANSETS = st.recursive(FILTERS, lambda inner: st.builds("({} {} {})".format, inner, RELATIONS, inner), max_leaves=3)
+SPANSETS = st.recursive(
+    FILTERS | st.just("{ }"), lambda inner: st.builds("({} {} {})".format, inner, RELATIONS, inner), max_leaves=3
+)
 STAGES = FILTERS | st.sampled_from([
     "count() > 1", "count() = 1", "avg(duration) > 5ms", "max(.n) > 2", "sum(.k) >= 7", "min(span.n) != 7",
     "by(.k)", "by(name)", "by(resource.service.name)", "by(rootName)", "coalesce()", "select(.n, status)",
@@ -133,4 +139,6 @@ _COMMON = st.sampled_from([
     'rootName != "c"', "!(.flag = true)", 'resource.service.name != "x"', '!(resource.service.name = "pay")',
 ])  # fmt: skip
 PAIRS = st.builds("{{ {} && {} }}".format, _COMMON | CONDITIONS, _COMMON).filter(_is_query)
+_SIDES = st.just("{ }") | PAIRS | st.builds("{{ {} }}".format, INTRINSIC_CONDITIONS) | FILTERS
+STRUCTURES = st.builds("{} {} {}".format, _SIDES, RELATIONS, _SIDES).filter(_is_query)
 METRICS = st.builds("{} | {} {}".format, FILTERS | PAIRS | PIPELINES, _FUNCTIONS | _QUANTILES, _BY).filter(_is_query)

@@ -42,6 +42,8 @@ def test_the_plans_of_the_corpus_are_those_that_were_read() -> None:
         ("{ span.a = 1 && duration > 1s }", "span.a = 1 and duration_ns > 1000000000"),
         ("{ !(span.a = 1) }", "not span.a = 1"),
         ("{ span.a = 1 } >> { span.b = 2 }", "span.a = 1 with span.b = 2, on 2 spans, then evaluate"),
+        ("{ } >> { span.b = 2 }", "span.b = 2, then evaluate"),  # on two spans, but of one of them nothing is known
+        ("({ span.a = 1 } || { }) >> { span.b = 2 }", "span.b = 2, then evaluate"),
         ("{ span.a = 1 } !>> { span.b = 2 }", "span.b = 2, then evaluate"),
         ("{ span.a = 1 } || { span.b = 2 }", "span.a = 1 or span.b = 2, then evaluate"),
         ("{ span.a = 1 } | { span.b = 2 } | select(.c)", "span.a = 1 and span.b = 2"),

@@ -230,7 +230,7 @@ def texts(series: list[Series]) -> dict[str, list[Any]]:
 
 
 EXAMPLES = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
 )
 
 
@@ -238,7 +238,7 @@ EXAMPLES = settings(
 @EXAMPLES
 @given(
     spans=queries.spans(),
-    asked=st.lists(queries.PIPELINES | queries.FILTERS | queries.PAIRS, min_size=1, max_size=8),
+    asked=st.lists(queries.PIPELINES | queries.FILTERS | queries.PAIRS | queries.STRUCTURES, min_size=1, max_size=8),
     values=st.integers(4, 60),
 )
 def test_search_finds_what_evaluating_every_trace_finds(
