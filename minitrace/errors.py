@@ -20,7 +20,7 @@ The HTTP statuses are one dictionary in `web/answers.py`.
 """
 
 DRAWN = 100  # characters of a query's line that are drawn
-DRAWN_BEFORE = 60  # of them before the place that is wrong
+DRAWN_BEFORE = 32  # of them before the place that is wrong: a phone shows some 45
 
 
 class MinitraceError(Exception):
