@@ -34,6 +34,7 @@ from minitrace.store.store import Store
 from minitrace.web.app import create_app, open_store
 
 GRACE_S = 4  # for requests that are being answered when told to stop
+MAX_HEAD_BYTES = 4 << 20  # of a request: a query in the URL that is much too long is to be told so, not cut off
 # SDKs export every 5 s on a kept connection: uvicorn's own 5 s would close it just as they write.
 KEEP_ALIVE_S = 75
 GARBAGE_EVERY_S = 20
@@ -297,6 +298,7 @@ def _uvicorn_config(app: Any) -> uvicorn.Config:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
 
 

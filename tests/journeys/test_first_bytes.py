@@ -95,3 +95,11 @@ def test_a_request_that_offers_http2_is_served_all_the_same(server: Server, send
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert [match["rootTraceName"] for match in search(server)] == ["java"]
     assert server.stderr == ""
+
+
+@pytest.mark.parametrize("sign", [b"(", b"%22", b"a", b"%FF"])
+def test_a_query_of_a_million_characters_is_refused_with_a_reason(server: Server, sign: bytes) -> None:
+    head = f"Host: localhost:{server.port}\r\nConnection: close\r\n\r\n".encode()
+    answer = sent_at_once(server, b"GET /api/search?q=" + sign * 1_000_000 + b" HTTP/1.1\r\n" + head)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"the query is too long" in answer
