@@ -19,18 +19,10 @@ from functools import cached_property, lru_cache
 from time import monotonic
 from typing import Protocol
 
-import regex
-
 from minitrace.errors import QueryTimeout
 from minitrace.traceql.re2_syntax import PatternError, Syntax, read
 
-try:
-    import re2
-    from re2 import Options, Set  # another package of that name has no Set
-except ImportError:
-    re2 = None
-
-__all__ = ["ENGINE", "ENGINES", "Pattern", "PatternError", "PatternTimeout", "compile_pattern"]
+__all__ = ["Engine", "Pattern", "PatternError", "PatternTimeout", "compile_pattern", "engines"]
 
 # A query has 2 s. Half of it for one pattern leaves time to say so. A quarter of a second for one value is hundreds of
 # times what a value of 100 kB takes, unless the pattern explodes. ``regex`` counts the time of the processor, of all
@@ -64,15 +56,17 @@ class Re2Engine:
 
     def __init__(self, text: str, syntax: Syntax) -> None:
         """Compile the pattern; the other engine stands by for what is too large."""
+        import re2  # here, as are the others: each takes 20 ms, and most runs of minitrace need none
+
         self._text = text
         self._syntax = syntax
-        options = Options()
+        options = re2.Options()
         options.dot_nl = options.never_capture = True
         options.log_errors = False
         options.max_mem = RE2_BYTES
         try:
             self._most_bytes = RE2_STEPS // re2.compile(text, options).programsize
-            only = Set.FullMatchSet(options)
+            only = re2.Set.FullMatchSet(options)
             only.Add(text)
             only.Compile()
         except re2.error as error:
@@ -104,6 +98,8 @@ class RegexEngine:
 
     def __init__(self, text: str, syntax: Syntax) -> None:
         """Compile what `re2_syntax` made of the pattern."""
+        import regex
+
         self._text = text
         try:
             self._fullmatch = regex.compile(syntax.source, regex.VERSION0, cache_pattern=False).fullmatch
@@ -123,15 +119,21 @@ class RegexEngine:
             raise _too_slow(self._text) from None
 
 
-ENGINES: tuple[type[Engine], ...] = (RegexEngine,) if re2 is None else (Re2Engine, RegexEngine)
-ENGINE = ENGINES[0]
+@lru_cache(maxsize=1)
+def engines() -> tuple[type[Engine], ...]:
+    """Those that are installed, the best one first."""
+    try:
+        from re2 import Set  # noqa: F401 (another package of that name has none)
+    except ImportError:
+        return (RegexEngine,)
+    return Re2Engine, RegexEngine
 
 
 class Pattern:
     """A compiled pattern; threads may share it."""
 
-    def __init__(self, text: str, engine: type[Engine] = ENGINE) -> None:
-        """Compile the pattern.
+    def __init__(self, text: str, engine: type[Engine] | None = None) -> None:
+        """Compile the pattern, for the best engine if none is named.
 
         Raises:
             PatternError: the pattern is not one of RE2's.
@@ -140,7 +142,7 @@ class Pattern:
         self.text = text
         self.prefix = syntax.prefix
         self.alternatives = syntax.alternatives
-        self._engine = engine(text, syntax)
+        self._engine = (engine or engines()[0])(text, syntax)
 
     def matches(self, value: str) -> bool:
         """Whether the pattern matches the whole value.
@@ -164,7 +166,7 @@ class Pattern:
 
 
 @lru_cache(maxsize=32)  # one may hold 8 MB, if it is made to
-def compile_pattern(text: str, engine: type[Engine] = ENGINE) -> Pattern:
+def compile_pattern(text: str, engine: type[Engine] | None = None) -> Pattern:
     """Compile a pattern, or give the one compiled before.
 
     Raises:
@@ -184,7 +186,7 @@ def _is_utf8(value: str) -> bool:
 
 
 def _too_slow(text: str) -> PatternTimeout:
-    remedy = "" if ENGINE is Re2Engine else "; pip install 'minitrace[re2]' matches in linear time"
+    remedy = "" if engines()[0] is Re2Engine else "; pip install 'minitrace[re2]' matches in linear time"
     return PatternTimeout(f"the pattern {text[:60]!r} took too long: make it simpler, as by fewer * and +{remedy}")
 
 

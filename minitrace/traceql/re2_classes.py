@@ -11,8 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 
-import regex
-
 Ranges = tuple[tuple[int, int], ...]
 
 LAST = 0x10FFFF
@@ -140,6 +138,8 @@ def _named(name: str) -> str:
 def _other_cases(name: str) -> Ranges:
     """The cases of all characters with a property: of Lu those of Ll that have an upper case."""
     text = "".join(map(chr, _with_cases()))
+    import regex  # here, for the sake of those who never ask: 20 ms
+
     return folded((ord(char), ord(char)) for char in regex.findall(f"[{_named(name)}]", text))
 
 
