@@ -20,7 +20,7 @@ from typing import Any
 from minitrace.errors import DecodeError
 from minitrace.model import MAX_TIME_NS
 from minitrace.store.conditions import ALL, OfTrace
-from minitrace.store.database import Reader
+from minitrace.store.database import IN_THREAD, Reader, work
 from minitrace.store.plan import Plan
 from minitrace.store.resolve import COLUMNS, OF_TRACE, TRACES, Conditions, Segment, Segments, read_trace_id
 from minitrace.traceql.ast import Duration, Value
@@ -152,7 +152,7 @@ class Candidates:
         while rows:
             part, rows = rows[: self._part], rows[self._part :]
             self._part *= 2
-            fitting = [row[0] for row in part if self._fits(row)]
+            fitting = [row[0] for row in await self._fitting(part)]
             if len(self._needs) == 1 and self._plan.spans in (*self._plan.needs, None):
                 own = ", ".join(str(span) for trace in fitting for span in spans[trace])
                 yield part, await self._fulfilling(f"spans.id IN ({own})")
@@ -164,7 +164,7 @@ class Candidates:
         size = FIRST_CHUNK
         while True:
             rows = await self._traces(f"start_ns <= {floor_ns}", size)
-            found: dict[int, Rows] = {row[0]: [] for row in rows if self._fits(row)}
+            found: dict[int, Rows] = {row[0]: [] for row in await self._fitting(rows)}
             if self._plan.needs != (ALL,):
                 found = await self._fulfilling(f"trace IN ({', '.join(map(str, found))})")
             before = self.matched
@@ -174,6 +174,12 @@ class Candidates:
             # if as many match as did so far, and a few more
             expected = (self._limit + 1 - self.matched) * size * 5 // (4 * (self.matched - before) or 1)
             size = min(max(SMALLEST_CHUNK, expected), size * 4, LARGEST_CHUNK)
+
+    async def _fitting(self, rows: Rows) -> Rows:
+        """The traces of which all holds that is said of them as a whole. SQL has said it all but for patterns."""
+        if not self._plan.of_trace:
+            return rows
+        return await work(lambda: list(filter(self._fits, rows)), size=IN_THREAD)
 
     async def _fulfilling(self, these: str) -> dict[int, Rows]:
         """Of the traces of these spans those that have what they need, each with the spans that are wanted of it."""

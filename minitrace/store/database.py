@@ -27,7 +27,9 @@ from minitrace.store import schema
 T = TypeVar("T")
 
 READERS = 3
+TOO_LONG = "the query took too long; narrow the time range or add a filter"
 ROWS_AT_ONCE = 500  # that may be worked on while everybody else waits
+IN_THREAD = ROWS_AT_ONCE + 1  # as a size: a pattern of a user may take long on few rows, too
 INSTRUCTIONS_PER_CHECK = 10_000  # about 1 ms of SQLite work between deadline checks
 WRITER_CACHE_KB = 16_000  # the pages that many transactions in a row touch: the right edges of all tables
 READER_CACHE_KB = 4_000  # of each; the system's own cache holds the file
@@ -213,7 +215,7 @@ class Reader:
             raise
         except sqlite3.OperationalError as error:
             if str(error) == "interrupted":
-                raise QueryTimeout("the query took too long; narrow the time range or add a filter") from None
+                raise QueryTimeout(TOO_LONG) from None
             raise
 
     async def close(self) -> None:

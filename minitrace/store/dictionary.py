@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minitrace.store import tokens, values
-from minitrace.store.database import Reader, work
+from minitrace.store.database import IN_THREAD, Reader, work
 from minitrace.store.segment import EXACT, exact_word
 from minitrace.traceql import ast as traceql
 from minitrace.traceql.fields import compile_test
@@ -126,7 +126,7 @@ async def _among_arrays(
     def fulfilling() -> list[int]:
         return [id_ for id_, column in rows if test(values.from_column(values.ARRAY, column))]  # type: ignore[arg-type]
 
-    return await work(fulfilling, size=len(rows))
+    return await work(fulfilling, size=IN_THREAD)
 
 
 async def _equal_strings(reader: Reader, bounds: tuple[int, int], segment: int, wanted: Sequence[str]) -> Iterable[int]:
@@ -164,7 +164,7 @@ async def _among_strings(
             if does is fits
         ]
 
-    return await work(fitting, size=len(rows))
+    return await work(fitting, size=IN_THREAD)
 
 
 def _necessary(pattern: Pattern) -> tuple[str, list[Any]]:

@@ -84,13 +84,14 @@ class TraceMatch:
 class SearchResult:
     """Traces that match, newest first.
 
-    `complete` is False if the deadline came before the limit and before the oldest trace. `inspected` counts
-    the traces looked at. `looked_back_to_ns` is the start of the oldest of them. `next` continues
+    `complete` is False if the deadline came before the limit and before the oldest trace; `reason` says more.
+    `inspected` counts the traces looked at. `looked_back_to_ns` is the start of the oldest of them. `next` continues
     after the last match, None when there is nothing older.
     """
 
     matches: list[TraceMatch] = field(default_factory=list)
     complete: bool = True
+    reason: str = ""
     inspected: int = 0
     looked_back_to_ns: int | None = None
     next: str | None = None

@@ -20,9 +20,9 @@ from typing import Any
 from minitrace.errors import QueryTimeout
 from minitrace.model import Span
 from minitrace.store.candidates import Candidates
-from minitrace.store.database import Reader, work
+from minitrace.store.database import IN_THREAD, TOO_LONG, Reader, work
 from minitrace.store.grouping import Grouping, as_it_is, grouping
-from minitrace.store.plan import OF_TREE, is_about_trace, plan, wanted_by
+from minitrace.store.plan import OF_TREE, has_patterns, is_about_trace, plan, wanted_by
 from minitrace.store.resolve import Conditions, Inexpressible, Segment, Segments
 from minitrace.store.rollups import Rollups
 from minitrace.store.search import EVALUATED_AT_ONCE, load_wanted, split
@@ -43,11 +43,12 @@ _LARGEST = 2**63 - 1  # stands for 2^63, which SQLite's integers do not reach
 
 @dataclass(slots=True)
 class MetricsResult:
-    """Series over a range; `complete` is False if the deadline came before all spans were counted."""
+    """Series over a range; `complete` is False if the deadline came before all spans were counted, for a `reason`."""
 
     series: list[Series]
     range: Range
     complete: bool = True
+    reason: str = ""
     inspected: int = 0
 
 
@@ -62,8 +63,9 @@ async def query_range(
         tallies[pipeline] = counter.tally
         try:
             await counter.count()
-        except QueryTimeout:
+        except QueryTimeout as error:
             result.complete = False
+            result.reason = str(error)
         result.inspected += counter.inspected
     result.series = run_metrics(query, range, tallies.__getitem__)
     return result
@@ -249,13 +251,15 @@ class _Counter:
                     wanted = {row[0]: found[row[0]] for row in part}
                     spans = await load_wanted(self._loader, self._plan, wanted)
                     size = sum(map(len, spans.values()))
-                    await work(self._add_traces, program, spans, size=size)
+                    await work(
+                        self._add_traces, program, spans, size=IN_THREAD if has_patterns(self._pipeline) else size
+                    )
                     self.inspected += size
 
     def _add_traces(self, program: Program, spans: dict[int, list[Span]]) -> None:
         for own in spans.values():
             if time.monotonic() > self._reader.deadline:
-                raise QueryTimeout
+                raise QueryTimeout(TOO_LONG)
             self.tally.add(program.run(own))
 
 

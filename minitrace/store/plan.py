@@ -360,6 +360,11 @@ def _compare_id(name: str, text: str) -> Condition:
     return HasValue(INTRINSIC, name, "=", Static(digits))
 
 
+def has_patterns(node: Node) -> bool:
+    """Whether regular expressions are to be matched."""
+    return any(isinstance(part, Binary) and part.operator in ("=~", "!~") for part in node.walk())
+
+
 def wanted_by(*nodes: Node) -> Wanted:
     """What spans must be loaded with for these parts of a query to be evaluated; always with their service's name."""
     attributes = {(RESOURCE_SCOPE, "service.name")}

@@ -18,9 +18,9 @@ from minitrace.model import Span
 from minitrace.store import tokens
 from minitrace.store.candidates import Candidates, Place
 from minitrace.store.conditions import ALL
-from minitrace.store.database import Reader, work
+from minitrace.store.database import IN_THREAD, TOO_LONG, Reader, work
 from minitrace.store.matches import SearchResult, ServiceCount, SpanMatch, SpansetMatch, TraceMatch, TraceSummary
-from minitrace.store.plan import OF_TREE, Plan, plan, wanted_by
+from minitrace.store.plan import OF_TREE, Plan, has_patterns, plan, wanted_by
 from minitrace.store.traces import Loader
 from minitrace.traceql.ast import Attribute, Intrinsic, Pipeline, SpansetFilter
 from minitrace.traceql.evaluate import Program, Spanset
@@ -56,8 +56,9 @@ async def search(reader: Reader, wanted: Search) -> SearchResult:
     finder = _Finder(reader, wanted)
     try:
         await finder.find()
-    except QueryTimeout:
+    except QueryTimeout as error:
         finder.result.complete = False
+        finder.result.reason = str(error)
         finder.result.next = str(finder.place) if finder.place else None
         reader.deadline = time.monotonic() + DESCRIBE_S
     await finder.describe()
@@ -74,6 +75,7 @@ class _Finder:
         self._wanted = wanted
         self._plan = plan(wanted.pipeline, wanted.words)
         self._program = Program(wanted.pipeline)
+        self._has_patterns = has_patterns(wanted.pipeline)
         self._loader = Loader(reader, wanted_by(wanted.pipeline))
         alone = ("nestedSetParent",) if self._plan.is_of_roots else ()  # it is -1, whatever the rest of the trace is
         is_structural = any(_is_structural(one) for one in self._program.shown if str(one) not in alone)
@@ -111,12 +113,12 @@ class _Finder:
             found = {}
             for trace, own in spans.items():
                 if time.monotonic() > deadline:
-                    raise QueryTimeout
+                    raise QueryTimeout(TOO_LONG)
                 if spansets := self._program.run(own):
                     found[trace] = list(map(self._spanset, spansets))
             return found
 
-        return await work(run, size=sum(map(len, spans.values())))
+        return await work(run, size=IN_THREAD if self._has_patterns else sum(map(len, spans.values())))
 
     def _spanset(self, spanset: Spanset) -> SpansetMatch:
         shown = spanset.rows[: self._wanted.spans_per_set]

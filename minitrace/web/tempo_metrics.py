@@ -102,5 +102,5 @@ def _exemplar(exemplar: Exemplar) -> dict[str, Any]:
 def _metrics(result: MetricsResult) -> dict[str, Any]:
     answer: dict[str, Any] = {"metrics": {"inspectedSpans": str(result.inspected)}}
     if not result.complete:
-        answer |= {"status": "PARTIAL", "message": "the query took too long: older spans are not counted"}
+        answer |= {"status": "PARTIAL", "message": f"{result.reason}: older spans are not counted"}
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 from unittest import mock
 
@@ -16,6 +17,7 @@ from minitrace.store import candidates, segment
 from minitrace.store.matches import SearchResult
 from minitrace.store.search import Search
 from minitrace.store.store import Store
+from minitrace.traceql import patterns
 from minitrace.traceql.evaluate import Program
 from minitrace.traceql.metrics import Range, Series, metrics
 from minitrace.traceql.parser import parse
@@ -174,6 +176,22 @@ async def test_past_the_deadline_it_says_what_was_found_and_how_far_it_looked(
     assert not found.complete
     assert found.inspected < 20_000
     assert found.looked_back_to_ns is None or found.looked_back_to_ns > T0
+
+
+async def test_a_pattern_that_explodes_ends_its_search_and_lets_others_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patterns, "engines", lambda: (patterns.RegexEngine,))  # the one that backtracks
+    await store.add([span("s", attributes={"k": "a" * 50_000 + "!"})])
+    asked = asyncio.create_task(store.search(wanted('{ span.k =~ "(a+)+b?" }')))
+    began = last = time.monotonic()
+    longest = 0.0
+    while not asked.done():
+        await asyncio.sleep(0)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    found = await asked
+    assert (found.complete, "the pattern '(a+)+b?' took too long" in found.reason) == (False, True)
+    assert longest < (last - began) / 2  # of a quarter of a second that it took
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1-", "-1", "1-x", "1-1-1", "²-1"])
