@@ -13,7 +13,7 @@ Either way the spans' rows are looked at again before anything is said about the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ COMMON = 5  # times as many traces as are wanted, among few spans, are found as 
 SMALLEST_CHUNK = 16  # traces
 FIRST_CHUNK = 64
 LARGEST_CHUNK = 4096
+LOOKED_AT_ONCE = 20_000  # spans: 50 ms, in which nobody sees to the deadline
 _OF_TRACE: dict[str, Callable[[Any], Value]] = {  # of a row of `Candidates`
     "trace:id": lambda row: trace_id_text(row[1]),
     "traceDuration": lambda row: Duration(row[3] - row[2]),
@@ -77,7 +78,7 @@ class Candidates:
         self._plan = plan
         self._start_ns, self._end_ns = start_ns, end_ns
         self._limit = limit
-        self._part = limit + 1  # traces of the index that are looked at together; each time more
+        self._part = min(limit + 1, FIRST_CHUNK)  # traces of the index that are looked at together; each time more
         self._fits = _test_of_trace(plan.of_trace)
 
     async def parts(self) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
@@ -151,29 +152,38 @@ class Candidates:
         rows = await self._traces(f"traces.id IN ({ids}) AND +start_ns > {floor_ns}", -1)
         while rows:
             part, rows = rows[: self._part], rows[self._part :]
-            self._part *= 2
+            self._part = min(self._part * 2, LARGEST_CHUNK)
             fitting = [row[0] for row in await self._fitting(part)]
             if len(self._needs) == 1 and self._plan.spans in (*self._plan.needs, None):
                 own = ", ".join(str(span) for trace in fitting for span in spans[trace])
                 yield part, await self._fulfilling(f"spans.id IN ({own})")
             else:
-                yield part, await self._fulfilling(f"trace IN ({', '.join(map(str, fitting))})")
+                async for few in self._whole(part, set(fitting)):
+                    yield few
 
     async def _all(self, floor_ns: int) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
         """All traces, from those that start at the floor on backwards."""
         size = FIRST_CHUNK
         while True:
             rows = await self._traces(f"start_ns <= {floor_ns}", size)
-            found: dict[int, Rows] = {row[0]: [] for row in await self._fitting(rows)}
-            if self._plan.needs != (ALL,):
-                found = await self._fulfilling(f"trace IN ({', '.join(map(str, found))})")
+            fitting = {row[0] for row in await self._fitting(rows)}
             before = self.matched
-            yield rows, found
+            async for few in self._whole(rows, fitting):
+                yield few
             if len(rows) < size:
                 return
             # if as many match as did so far, and a few more
             expected = (self._limit + 1 - self.matched) * size * 5 // (4 * (self.matched - before) or 1)
             size = min(max(SMALLEST_CHUNK, expected), size * 4, LARGEST_CHUNK)
+
+    async def _whole(self, rows: Rows, fitting: set[int]) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
+        """These traces, in parts of a few thousand spans: all of them are looked at, of those that are fitting."""
+        if self._plan.needs == (ALL,):
+            yield rows, {trace: [] for trace in fitting}
+            return
+        for part in split(rows, LOOKED_AT_ONCE):
+            these = ", ".join(str(row[0]) for row in part if row[0] in fitting)
+            yield part, await self._fulfilling(f"trace IN ({these})")
 
     async def _fitting(self, rows: Rows) -> Rows:
         """The traces of which all holds that is said of them as a whole. SQL has said it all but for patterns."""
@@ -241,3 +251,17 @@ def _test_of_trace(conditions: Sequence[OfTrace]) -> Callable[[Any], bool]:
 def _literal(condition: OfTrace) -> Value:
     value = condition.literal.value
     return str(value).lower().lstrip("0") if condition.intrinsic == "trace:id" else value
+
+
+def split(rows: Sequence[Any], size: int, found: dict[int, Rows] | None = None) -> Iterator[Rows]:
+    """The rows of traces in parts of about so many spans: of all that they have, or of those found in them."""
+    part: Rows = []
+    spans = 0
+    for row in rows:
+        part.append(row)
+        spans += row[4] if found is None else len(found.get(row[0], ()))
+        if spans >= size:
+            yield part
+            part, spans = [], 0
+    if part:
+        yield part

@@ -19,13 +19,14 @@ from typing import Any
 
 from minitrace.errors import QueryTimeout
 from minitrace.model import Span
-from minitrace.store.candidates import Candidates
+from minitrace.store.candidates import Candidates, split
+from minitrace.store.conditions import Condition, some_of
 from minitrace.store.database import IN_THREAD, TOO_LONG, Reader, work
 from minitrace.store.grouping import Grouping, as_it_is, grouping
-from minitrace.store.plan import OF_TREE, has_patterns, is_about_trace, plan, wanted_by
+from minitrace.store.plan import IS_ROOT, OF_TREE, Plan, has_patterns, is_about_trace, plan, wanted_by
 from minitrace.store.resolve import Conditions, Inexpressible, Segment, Segments
 from minitrace.store.rollups import Rollups
-from minitrace.store.search import EVALUATED_AT_ONCE, load_wanted, split
+from minitrace.store.search import EVALUATED_AT_ONCE, load_wanted
 from minitrace.store.traces import EVERYTHING, Loader
 from minitrace.traceql.ast import Attribute, Compare, Intrinsic, MetricsFunction, MetricsPipeline, Query
 from minitrace.traceql.evaluate import Program, Spanset
@@ -102,8 +103,7 @@ class _Counter:
         self._range = range
         self._max_exemplars = max_exemplars
         self._plan = plan(pipeline.pipeline)
-        if is_about_trace(pipeline.function) or isinstance(pipeline.function, Compare):
-            self._plan = replace(self._plan, spans=None)
+        self._plan = replace(self._plan, spans=_wanted_spans(self._plan, pipeline.function))
         # an exemplar shows all attributes of its span
         wanted = EVERYTHING if max_exemplars else wanted_by(pipeline.pipeline, pipeline.function)
         self._loader = Loader(reader, wanted)
@@ -247,7 +247,7 @@ class _Counter:
         async with aclosing(candidates.parts()) as parts:
             async for rows, found in parts:
                 fitting = [row for row in rows if row[0] in found]
-                for part in split(fitting, None if self._plan.spans is None else found):
+                for part in split(fitting, EVALUATED_AT_ONCE, None if self._plan.spans is None else found):
                     wanted = {row[0]: found[row[0]] for row in part}
                     spans = await load_wanted(self._loader, self._plan, wanted)
                     size = sum(map(len, spans.values()))
@@ -261,6 +261,16 @@ class _Counter:
             if time.monotonic() > self._reader.deadline:
                 raise QueryTimeout(TOO_LONG)
             self.tally.add(program.run(own))
+
+
+def _wanted_spans(plan: Plan, function: MetricsFunction | Compare) -> Condition | None:
+    """The spans of a trace that make a difference: its root does where that is counted by; None for all of them."""
+    fields = {node for node in function.walk() if isinstance(node, Attribute | Intrinsic)}
+    of_root = {Intrinsic(name) for name in _OF_ROOT}
+    if plan.spans is None or any(map(is_about_trace, fields - of_root)):
+        return None
+    is_by_root = isinstance(function, Compare) or not fields.isdisjoint(of_root)
+    return some_of((plan.spans, IS_ROOT)) if is_by_root else plan.spans
 
 
 def _is_of_trace(function: MetricsFunction) -> bool:

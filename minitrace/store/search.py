@@ -8,7 +8,7 @@ are loaded and evaluated. A search stops at the limit or at the deadline, with w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from minitrace.errors import QueryTimeout
 from minitrace.model import Span
 from minitrace.store import tokens
-from minitrace.store.candidates import Candidates, Place
+from minitrace.store.candidates import Candidates, Place, split
 from minitrace.store.conditions import ALL
 from minitrace.store.database import IN_THREAD, TOO_LONG, Reader, work
 from minitrace.store.matches import SearchResult, ServiceCount, SpanMatch, SpansetMatch, TraceMatch, TraceSummary
@@ -95,7 +95,7 @@ class _Finder:
                 if self._is_exact:
                     self._take(rows, found)
                 else:
-                    for part in split(rows, None if self._plan.spans is None else found):
+                    for part in split(rows, EVALUATED_AT_ONCE, None if self._plan.spans is None else found):
                         self._take(
                             part, await self._evaluate({row[0]: found[row[0]] for row in part if row[0] in found})
                         )
@@ -226,20 +226,6 @@ async def load_wanted(loader: Loader, plan: Plan, found: dict[int, list[Any]]) -
         return await loader.traces(found)
     spans = await loader.spans(row[0] for rows in found.values() for row in rows)
     return {trace: [spans[row[0]] for row in rows] for trace, rows in found.items()}
-
-
-def split(rows: Sequence[Any], found: dict[int, list[Any]] | None) -> Iterator[list[Any]]:
-    """The rows of traces in parts of about `EVALUATED_AT_ONCE` spans: all of theirs, or those found."""
-    part: list[Any] = []
-    spans = 0
-    for row in rows:
-        part.append(row)
-        spans += row[4] if found is None else len(found.get(row[0], ()))
-        if spans >= EVALUATED_AT_ONCE:
-            yield part
-            part, spans = [], 0
-    if part:
-        yield part
 
 
 def _match(span: Span, attributes: dict[str, Any]) -> SpanMatch:

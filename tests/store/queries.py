@@ -141,4 +141,6 @@ _COMMON = st.sampled_from([
 PAIRS = st.builds("{{ {} && {} }}".format, _COMMON | CONDITIONS, _COMMON).filter(_is_query)
 _SIDES = st.just("{ }") | PAIRS | st.builds("{{ {} }}".format, INTRINSIC_CONDITIONS) | FILTERS
 STRUCTURES = st.builds("{} {} {}".format, _SIDES, RELATIONS, _SIDES).filter(_is_query)
-METRICS = st.builds("{} | {} {}".format, FILTERS | PAIRS | PIPELINES, _FUNCTIONS | _QUANTILES, _BY).filter(_is_query)
+_COMPARISONS = st.builds("compare({})".format, FILTERS | PAIRS)
+_COUNTS = st.builds("{} | {} {}".format, FILTERS | PAIRS | PIPELINES, _FUNCTIONS | _QUANTILES, _BY)
+METRICS = (_COUNTS | st.builds("{} | {}".format, FILTERS | PAIRS, _COMPARISONS)).filter(_is_query)
