@@ -32,8 +32,19 @@ class Everything:
         return "all" if self.is_exact else "any"
 
 
+class _Leaf:
+    """What the store knows: tokens stand for whole values, columns hold what they say, summaries are kept true."""
+
+    __slots__ = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it holds for no other spans than the query means."""
+        return True
+
+
 @dataclass(frozen=True, slots=True)
-class HasValue:
+class HasValue(_Leaf):
     """The span has, or came with, a value for which `value operator literal` holds, under this scope and name.
 
     Scopes are those of `keys`: span, resource, instrumentation, event, link and intrinsic. The operator "is" is = for
@@ -45,33 +56,23 @@ class HasValue:
     operator: str
     literal: Static
 
-    @property
-    def is_exact(self) -> bool:
-        """Tokens stand for whole values."""
-        return True
-
     def __str__(self) -> str:
         return f"{_key(self.scope, self.name)} {self.operator} {self.literal}"
 
 
 @dataclass(frozen=True, slots=True)
-class HasKey:
+class HasKey(_Leaf):
     """The span has, or came with, any value under this scope and name."""
 
     scope: str
     name: str
-
-    @property
-    def is_exact(self) -> bool:
-        """As `HasValue`."""
-        return True
 
     def __str__(self) -> str:
         return f"has {_key(self.scope, self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
-class HasWord:
+class HasWord(_Leaf):
     """A word of the span's name, status message, event names or any value of its attributes begins with this one.
 
     Or of its resource's, scope's, events' or links'; in any case of letters.
@@ -79,74 +80,57 @@ class HasWord:
 
     word: str
 
-    @property
-    def is_exact(self) -> bool:
-        """As `HasValue`."""
-        return True
-
     def __str__(self) -> str:
         return f"word {self.word!r}"
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class Column(_Leaf):
     """A column of `spans` compared with a value; "IS" and "IS NOT" with None."""
 
     column: str
     operator: str
     value: Any
 
-    @property
-    def is_exact(self) -> bool:
-        """Columns hold what they say."""
-        return True
-
     def __str__(self) -> str:
         return f"{self.column} {self.operator} {self.value!r}"
 
 
 @dataclass(frozen=True, slots=True)
-class OfTrace:
+class OfTrace(_Leaf):
     """An intrinsic of the whole trace: traceDuration, rootName, rootServiceName or trace:id."""
 
     intrinsic: str
     operator: str
     literal: Static
 
-    @property
-    def is_exact(self) -> bool:
-        """The summary in `traces` is kept true."""
-        return True
-
     def __str__(self) -> str:
         return f"{self.intrinsic} {self.operator} {self.literal}"
 
 
 @dataclass(frozen=True, slots=True)
-class All:
-    """Every part holds."""
+class _Joined:
+    """Conditions together: exact if all of them are."""
 
     parts: tuple[Condition, ...]
 
     @property
     def is_exact(self) -> bool:
-        """If the parts are."""
+        """Whether it holds for no other spans than the query means."""
         return all(part.is_exact for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class All(_Joined):
+    """Every part holds."""
 
     def __str__(self) -> str:
         return " and ".join(map(_inner, self.parts))
 
 
 @dataclass(frozen=True, slots=True)
-class Some:
+class Some(_Joined):
     """At least one part holds."""
-
-    parts: tuple[Condition, ...]
-
-    @property
-    def is_exact(self) -> bool:
-        """If the parts are."""
-        return all(part.is_exact for part in self.parts)
 
     def __str__(self) -> str:
         return " or ".join(map(_inner, self.parts))
