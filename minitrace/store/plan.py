@@ -115,8 +115,9 @@ def plan(pipeline: Pipeline, words: Sequence[str] = ()) -> Plan:
     is_exact = all(isinstance(stage, SpansetFilter | Select) for stage in pipeline.stages) and needs[0].is_exact
     if NOTHING in needs:
         return Plan(is_never=True)
-    least = 1 if ALL in needs else _least(pipeline)  # of spans that meet none of the others nothing is known
-    needs = list(dict.fromkeys(need for need in needs if need != ALL)) or [ALL]
+    said = [need for need in dict.fromkeys(needs) if need not in (ALL, UNKNOWN)]
+    least = _least(pipeline) if len(said) == len(set(needs)) else 1  # else nothing is known of some of the spans
+    needs = said or [ALL]
     return Plan(tuple(needs), least, _wanted_spans(pipeline), is_exact)
 
 

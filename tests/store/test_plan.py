@@ -47,7 +47,7 @@ def test_the_plans_of_the_corpus_are_those_that_were_read() -> None:
         ("{ span.a = 1 } !>> { span.b = 2 }", "span.b = 2, then evaluate"),
         ("{ span.a = 1 } || { span.b = 2 }", "span.a = 1 or span.b = 2, then evaluate"),
         ("{ span.a = 1 } | { span.b = 2 } | select(.c)", "span.a = 1 and span.b = 2"),
-        ("{ span.a = 1 || rootName = `x` }", "any, then evaluate"),
+        ("{ span.a = 1 || rootName = `x` }", "all, then evaluate"),
         ("{ span.a = 1 && rootName = `x` }", 'span.a = 1 and rootName = "x"'),
         ("{ span.a > span.b }", "has span.a and has span.b and any, then evaluate"),
         ("{ event.a = 1 && event.b = 2 }", "event.a = 1 and event.b = 2 and any, then evaluate"),
