@@ -249,8 +249,9 @@ def _test_of_trace(conditions: Sequence[OfTrace]) -> Callable[[Any], bool]:
 
 
 def _literal(condition: OfTrace) -> Value:
-    value = condition.literal.value
-    return str(value).lower().lstrip("0") if condition.intrinsic == "trace:id" else value
+    if condition.intrinsic != "trace:id" or condition.operator in ("=~", "!~"):
+        return condition.literal.value
+    return str(condition.literal.value).lower().lstrip("0")
 
 
 def split(rows: Sequence[Any], size: int, found: dict[int, Rows] | None = None) -> Iterator[Rows]:

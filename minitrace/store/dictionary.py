@@ -16,7 +16,8 @@ from minitrace.store.database import IN_THREAD, Reader, work
 from minitrace.store.segment import EXACT, exact_word
 from minitrace.traceql import ast as traceql
 from minitrace.traceql.fields import compile_test
-from minitrace.traceql.patterns import CALL_BUDGET_S, Pattern, PatternError, compile_pattern
+from minitrace.traceql.names import pattern_text
+from minitrace.traceql.patterns import CALL_BUDGET_S, Pattern, compile_pattern
 
 MOST_ALTERNATIVES = 100  # of a pattern such as "a|b", each looked up
 MAX_PATTERN = 10_000  # characters; SQLite refuses patterns of 50 000 bytes
@@ -169,7 +170,7 @@ async def _among_strings(
 
 def _necessary(pattern: Pattern) -> tuple[str, list[Any]]:
     """What SQLite can say, more quickly, of all values that a pattern fits."""
-    if pattern.prefix:
+    if pattern.prefix and "\0" not in pattern.prefix:  # where SQLite's texts end
         return "substr(value, 1, ?) = ?", [len(pattern.prefix), pattern.prefix]
     part = part_of(pattern.text.removeprefix("(?i)"))
     if part and part.isascii() and len(part) < MAX_PATTERN:
@@ -182,13 +183,11 @@ def _necessary(pattern: Pattern) -> tuple[str, list[Any]]:
 
 def part_of(pattern: str) -> str | None:
     """The text that a pattern such as ``.*text.*`` finds anywhere; None for other patterns."""
-    if not (len(pattern) >= 4 and pattern.startswith(".*") and pattern.endswith(".*")):
+    inner = pattern[2:-2]
+    if not (len(pattern) > 4 and pattern.startswith(".*") and pattern.endswith(".*")):
         return None
-    try:
-        found = compile_pattern(pattern[2:-2]).alternatives
-    except PatternError:  # \.* at its end
-        return None
-    return found[0] if found is not None and len(found) == 1 else None
+    text = re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)
+    return text if inner == pattern_text(text) else None
 
 
 async def tokens_with_word(reader: Reader, segment: int, word: str) -> set[str]:

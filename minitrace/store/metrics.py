@@ -181,14 +181,8 @@ class _Counter:
     async def _rolled_up(self, part: _Part, bucket: str, sums: str) -> list[Any]:
         """The spans of a segment that have a time; from memory, if it gets no more spans."""
         is_last = part.segment is self._segments.all[-1]
-        key = (
-            part.segment,
-            part.where,
-            tuple(part.bound),
-            tuple(group.sql for group in part.groups or ()),
-            bucket,
-            sums,
-        )
+        # the function, as by(resource.a) and by(resource.b) are one and the same in SQL
+        key = (part.segment, part.where, tuple(part.bound), self._function, bucket, sums)
         rows = self._rollups.get(key)
         if rows is None:
             rows = await self._grouped(part, f"{part.where} AND spans.start_ns > 0", bucket, sums)
@@ -274,12 +268,11 @@ def _wanted_spans(plan: Plan, function: MetricsFunction | Compare) -> Condition 
 
 
 def _is_of_trace(function: MetricsFunction) -> bool:
-    """Whether a function asks more than a span alone can tell."""
-    if function.attribute == Intrinsic("traceDuration"):
-        return True
+    """Whether a function asks more than a span alone, or SQL, can tell."""
     return any(
-        (isinstance(node, Intrinsic) and node.name in OF_TREE) or (isinstance(node, Attribute) and node.of_parent)
+        node.of_parent if isinstance(node, Attribute) else str(node) in (*OF_TREE, "traceDuration")
         for node in function.walk()
+        if isinstance(node, Attribute | Intrinsic)
     )
 
 

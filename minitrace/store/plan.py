@@ -275,6 +275,8 @@ def _cover_comparison(node: Binary) -> Condition:
             return _compare(left, operator, right)
         if isinstance(left, Intrinsic):
             return _compare_intrinsic(left.name, operator, right)
+    if operator == "=" and Static(None) in (left, right):
+        return UNKNOWN  # .a + 1 = nil holds where .a is missing
     return all_of([*_present(left), *_present(right), UNKNOWN])
 
 
@@ -320,7 +322,8 @@ def _compare_intrinsic(name: str, operator: str, literal: Static) -> Condition:
     if name in _COLUMNS:
         return _compare_column(name, operator, value)
     if name in _OF_TRACE:
-        return OfTrace(name, operator, literal)
+        is_ordered = name == "trace:id" and operator in ("<", "<=", ">", ">=")  # of its text, without leading zeros
+        return UNKNOWN if is_ordered else OfTrace(name, operator, literal)
     if name == "nestedSetParent" and type(value) is int:
         is_root = _ROOTS.get((operator, value))
         return UNKNOWN if is_root is None else IS_ROOT if is_root else Column("parent_id", "IS NOT", None)
@@ -353,11 +356,11 @@ def _compare_text(name: str, operator: str, literal: Static) -> Condition:
 
 def _compare_id(name: str, text: str) -> Condition:
     """Ids may be written in any case, and without leading zeros."""
-    digits = text.lower().zfill(_IDS[name])
-    if not re.fullmatch("[0-9a-f]+", digits):
+    digits = text.lower().lstrip("0").zfill(_IDS[name])
+    if not re.fullmatch(f"[0-9a-f]{{{_IDS[name]}}}", digits):
         return NOTHING
     if name == "span:id":
-        return Column("span_id", "=", bytes.fromhex(digits)) if len(digits) % 2 == 0 else NOTHING
+        return Column("span_id", "=", bytes.fromhex(digits))
     return HasValue(INTRINSIC, name, "=", Static(digits))
 
 

@@ -416,8 +416,8 @@ def _is_nowhere(condition: Condition, found: dict[Condition, Found]) -> bool:
 
 def read_trace_id(literal: Static) -> bytes:
     """The id that a literal means, in any case and padding; b"", which no trace has, if it is none."""
-    text = str(literal.value)
-    return bytes.fromhex(text.zfill(32)) if re.fullmatch("[0-9a-fA-F]{1,32}", text) else b""
+    digits = str(literal.value).lstrip("0").zfill(32)
+    return bytes.fromhex(digits) if re.fullmatch("[0-9a-fA-F]{32}", digits) else b""
 
 
 def _has(found: Found, segment: Segment, bound: list[Any]) -> str:

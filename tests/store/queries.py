@@ -57,7 +57,18 @@ LITERALS = st.sampled_from(['"alpha"', "1", "7", "true"]) | st.sampled_from([
     "4611686018427387904",
 ])  # fmt: skip
 PATTERNS = st.sampled_from(
-    ['"al.*"', '"(?i).*ALPHA.*"', '".*"', '"alpha|7|Beta"', '"[^a]+"', '".*al.*"', '"two.lines"']
+    [
+        '"al.*"',
+        '"(?i).*ALPHA.*"',
+        '"(?i).*50%.*"',
+        '".*a$.*"',
+        '".*^a.*"',
+        '".*"',
+        '"alpha|7|Beta"',
+        '"[^a]+"',
+        '".*al.*"',
+        '"two.lines"',
+    ]
 )
 PLACES = st.sampled_from(["", "span", "resource", "event", "link", "instrumentation", "parent", "parent.resource"])
 OPERATORS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
@@ -74,7 +85,8 @@ INTRINSIC_CONDITIONS = st.sampled_from([
     "event:timeSinceStart > 1ms", f'span:id = "{span_id("s1").hex()}"', f'span:id != "{span_id("s1").hex()}"',
     f'span:parentID = "{span_id("s1").hex()}"', f'trace:id = "{TRACE.hex()}"', f'trace:id != "{TRACE.hex()}"',
     f'link:traceID = "{TRACE.hex()}"', 'link:spanID = "3132333435363738"', 'instrumentation:name = "lib"',
-    'instrumentation:name = ""', 'instrumentation:version != "1.0"', '.service.name = "shop"',
+    'trace:id < "8"', 'trace:id >= "e"', 'instrumentation:name = ""', 'instrumentation:version != "1.0"',
+    '.service.name = "shop"',
     'resource.service.name != "shop"', "true", "1 = 2",
 ])  # fmt: skip
 CONDITIONS = st.recursive(
@@ -84,6 +96,7 @@ CONDITIONS = st.recursive(
     | st.builds("{} {} nil".format, ATTRIBUTE, st.sampled_from(["=", "!="]))
     | st.builds("{} {} {}".format, ATTRIBUTE, OPERATORS, ATTRIBUTE)
     | st.builds("{} {} 1 > {}".format, ATTRIBUTE, st.sampled_from("+-*"), ATTRIBUTE)
+    | st.builds("{} {} 1 = nil".format, ATTRIBUTE, st.sampled_from("+-*"))
     | st.builds("{} = {}".format, st.just("event.k"), LITERALS)
     | ATTRIBUTE
     | INTRINSIC_CONDITIONS,
@@ -96,7 +109,8 @@ CONDITIONS = st.recursive(
 )
 
 
-def _is_query(text: str) -> bool:
+def is_query(text: str) -> bool:
+    """Whether it can be parsed."""
     try:
         parse(text)
     except TraceQLError:
@@ -104,7 +118,7 @@ def _is_query(text: str) -> bool:
     return True
 
 
-FILTERS = (st.builds("{{ {} }}".format, CONDITIONS) | st.just("{ }")).filter(_is_query)
+FILTERS = (st.builds("{{ {} }}".format, CONDITIONS) | st.just("{ }")).filter(is_query)
 RELATIONS = st.sampled_from(
     ["&&", "||", ">", ">>", "<", "<<", "~", "!>", "!>>", "!<", "!<<", "!~", "&>", "&>>", "&<", "&<<", "&~"]
 )
@@ -120,12 +134,13 @@ PIPELINES = st.builds(
     lambda first, rest: " | ".join([first, *rest]),
     SPANSETS | st.sampled_from(["count() > 1", "by(.k)"]),
     st.lists(STAGES, max_size=2),
-).filter(_is_query)
+).filter(is_query)
 
 _BY = st.sampled_from([
     "", "by(name)", "by(status)", "by(kind)", "by(resource.service.name)", "by(.service.name, name)", "by(.k)",
     "by(span.n)", "by(resource.k, status)", "by(rootName)", "by(rootServiceName, span.k)", "by(instrumentation.k)",
     "by(event.k)", "by(parent.k)", "by(nestedSetParent)", "by(instrumentation:name)",
+    "by(traceDuration)", "by(resource.k)", "by(resource.n)",
 ])  # fmt: skip
 _FUNCTIONS = st.sampled_from(["rate()", "count_over_time()"]) | st.builds(
     "{}({}{})".format,
@@ -138,9 +153,9 @@ _COMMON = st.sampled_from([
     "status != ok", "kind != client", "duration >= 1ms", "duration <= 10ms", "name != nil", ".k != nil", ".n != 3",
     'rootName != "c"', "!(.flag = true)", 'resource.service.name != "x"', '!(resource.service.name = "pay")',
 ])  # fmt: skip
-PAIRS = st.builds("{{ {} && {} }}".format, _COMMON | CONDITIONS, _COMMON).filter(_is_query)
+PAIRS = st.builds("{{ {} && {} }}".format, _COMMON | CONDITIONS, _COMMON).filter(is_query)
 _SIDES = st.just("{ }") | PAIRS | st.builds("{{ {} }}".format, INTRINSIC_CONDITIONS) | FILTERS
-STRUCTURES = st.builds("{} {} {}".format, _SIDES, RELATIONS, _SIDES).filter(_is_query)
+STRUCTURES = st.builds("{} {} {}".format, _SIDES, RELATIONS, _SIDES).filter(is_query)
 _COMPARISONS = st.builds("compare({})".format, FILTERS | PAIRS)
 _COUNTS = st.builds("{} | {} {}".format, FILTERS | PAIRS | PIPELINES, _FUNCTIONS | _QUANTILES, _BY)
-METRICS = (_COUNTS | st.builds("{} | {}".format, FILTERS | PAIRS, _COMPARISONS)).filter(_is_query)
+METRICS = (_COUNTS | st.builds("{} | {}".format, FILTERS | PAIRS, _COMPARISONS)).filter(is_query)

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from minitrace.errors import TraceNotFound
 from minitrace.model import Event, Span, Status, StatusCode
-from minitrace.store import retention
-from minitrace.store.retention import Limits
+from minitrace.store import retention, segment
+from minitrace.store.retention import Leaving, Limits
 from minitrace.store.store import Store
+from minitrace.traceql.metrics import Range
+from minitrace.traceql.parser import parse
 from tests.samples import T0, draw, span, trace_id
 from tests.store.asking import wanted
 from tests.store.summing import expected_summaries, found_summaries
@@ -242,3 +244,20 @@ def test_summaries_are_right_after_retention(tmp_path_factory: pytest.TempPathFa
         left, found = asyncio.run(run())
     assert len(left) <= keep
     assert found == expected_summaries(left, removed=[item for item in sent if item not in left])
+
+
+async def test_what_was_counted_of_a_segment_is_counted_again_while_it_leaves(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "MAX_VALUES", 1)
+    monkeypatch.setattr(retention, "SPANS_PER_STEP", 1)
+    await store.add([span(f"old {n}", trace=f"{n}", start_ms=n) for n in range(3)])
+    await store.add([span("new", trace="new", start_ms=9)])
+    counts = []
+    for _ in range(3):
+        found = await store.metrics(
+            parse("{ } | count_over_time()"), Range(T0 - SECOND, T0 + SECOND, 2 * SECOND, False)
+        )
+        counts.append(sum(sample or 0 for series in found.series for sample in series.samples))
+        await store._in_writer(store._retention.step, Leaving(1, 1, 3, 0))
+    assert counts == [4, 3, 2]

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minitrace.errors import DecodeError
-from minitrace.model import Event, Kind, Span, Status, StatusCode
-from minitrace.store import candidates, segment
+from minitrace.model import Event, Kind, Resource, Span, Status, StatusCode
+from minitrace.store import candidates, grouping, resolve, segment
+from minitrace.store import metrics as metrics_of_store
 from minitrace.store.matches import SearchResult
 from minitrace.store.search import Search
 from minitrace.store.store import Store
@@ -22,7 +23,7 @@ from minitrace.traceql.evaluate import Program
 from minitrace.traceql.metrics import Range, Series, metrics
 from minitrace.traceql.parser import parse
 from tests.samples import MS, T0, span, trace_id
-from tests.store import queries
+from tests.store import queries, sweep
 from tests.store.asking import pipeline, wanted
 
 FAILED = Status(StatusCode.ERROR, "card declined")
@@ -250,6 +251,106 @@ def texts(series: list[Series]) -> dict[str, list[Any]]:
 EXAMPLES = settings(
     max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
 )
+
+
+@pytest.mark.parametrize(
+    ("part", "few", "common", "terms", "limit"), [(0, 0, 0, 400, 100), (1, 10**6, 10**6, 400, 10), (2, 3, 1, 2, 2)],
+    ids=["by time", "by index", "mixed"],
+)  # fmt: skip
+async def test_every_kind_of_query_finds_what_evaluating_every_trace_finds(
+    store: Store, monkeypatch: pytest.MonkeyPatch, part: int, few: int, common: int, terms: int, limit: int
+) -> None:
+    """A third of them each way; in the last the index says little, and pages of two traces mix both ways."""
+    monkeypatch.setattr(segment, "MAX_VALUES", 120)
+    monkeypatch.setattr(candidates, "FEW_SPANS", few)
+    monkeypatch.setattr(candidates, "MANY_SPANS", max(few, 5))
+    monkeypatch.setattr(candidates, "COMMON", common)
+    monkeypatch.setattr(candidates, "FIRST_CHUNK", 2)
+    monkeypatch.setattr(candidates, "SMALLEST_CHUNK", 1)
+    monkeypatch.setattr(resolve, "MOST_TERMS", terms)
+    monkeypatch.setattr("minitrace.store.search.EVALUATED_AT_ONCE", 20)
+    spans = sweep.many_spans()
+    for item in spans:
+        await store.add([item])
+    wrong = []
+    for query in sweep.QUERIES[part::3]:
+        found: list[SearchResult] = []
+        before = None
+        while not found or before:
+            found.append(await store.search(wanted(query, limit=limit, spans_per_set=100, before=before)))
+            before = found[-1].next
+        traces = [trace for page in found for trace in described(page).items()]
+        if dict(traces) != evaluated(query, spans) or len(traces) != len(dict(traces)):
+            wrong.append(query)
+    assert not wrong
+
+
+async def test_a_trace_is_looked_at_when_no_older_segment_can_have_more_of_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "MAX_VALUES", 1)
+    monkeypatch.setattr(candidates, "COMMON", 0)
+    monkeypatch.setattr(candidates, "FEW_SPANS", 100)
+    await store.add([span("first", trace="two", start_ms=10)])
+    await store.add([span("second", "first", trace="two", start_ms=11), span("other", trace="other", start_ms=20)])
+    found = await store.search(wanted("{ duration > 1ms }"))
+    assert [match.matched for match in found.matches] == [1, 2]
+
+
+async def test_what_the_index_found_comes_before_what_is_looked_at_without_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "MAX_VALUES", 1)
+    monkeypatch.setattr(candidates, "COMMON", 1)
+    monkeypatch.setattr(candidates, "FEW_SPANS", 2)
+    await store.add([span(name, trace=name, start_ms=n) for n, name in enumerate("abc")])
+    await store.add([span("new", trace="new", start_ms=20)])
+    assert await names(store, wanted("{ duration > 1ms }", limit=2)) == ["new", "c"]
+
+
+@pytest.mark.parametrize("most", [3, 64])
+async def test_spans_are_grouped_by_many_values_and_by_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(grouping, "MOST_VALUES", most)
+    spans = [span(f"s{n}", start_ms=n, attributes={"k": n}) for n in range(12)]
+    resource = Resource({"k": "of the resource"})
+    spans += [span("own", attributes={"k": None}, resource=resource), span("none", resource=resource)]
+    await store.add(spans)
+    range_ = Range(T0, T0 + 20 * MS, 20 * MS)
+    found = await store.metrics(parse("{ } | count_over_time() by(.k)"), range_)
+    assert texts(found.series) == texts(metrics(parse("{ } | count_over_time() by(.k)"), [spans], range_))
+
+
+async def test_the_largest_durations_are_counted(store: Store) -> None:
+    longest = span("long", start_ms=5)
+    longest.start_ns, longest.end_ns = 1, 2**63 - 2
+    await store.add([longest])
+    for query in ("{ } | histogram_over_time(duration)", "{ } | sum_over_time(duration)"):
+        range_ = Range(0, 10**9, 10**9, False)
+        found = await store.metrics(parse(query), range_)
+        assert texts(found.series) == texts(metrics(parse(query), [[longest]], range_))
+
+
+@pytest.mark.parametrize("most", [1, 64])
+async def test_every_kind_of_series_is_what_counting_gives_and_stays_so_when_spans_come(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """What is remembered of segments must not depend on spans that come to other ones, or on who asked."""
+    monkeypatch.setattr(segment, "MAX_VALUES", 120)
+    monkeypatch.setattr(grouping, "MOST_VALUES", most)
+    monkeypatch.setattr(metrics_of_store, "EVALUATED_AT_ONCE", 5)
+    range_ = Range(T0 + 4 * MS, T0 + 30 * MS, 7 * MS, False)
+    spans = sweep.many_spans()
+    wrong = []
+    for first, last in ((0, 45), (45, 60)):
+        for item in spans[first:last]:
+            await store.add([item])
+        for query in sweep.SERIES:
+            series = texts((await store.metrics(parse(query), range_)).series)
+            if series != texts(metrics(parse(query), by_trace(spans[:last]).values(), range_)):
+                wrong.append((query, last))
+    assert not wrong
 
 
 @pytest.mark.parametrize("common", [0, 1000], ids=["by time", "by index"])
