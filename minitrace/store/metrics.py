@@ -107,6 +107,8 @@ class _Counter:
         # an exemplar shows all attributes of its span
         wanted = EVERYTHING if max_exemplars else wanted_by(pipeline.pipeline, pipeline.function)
         self._loader = Loader(reader, wanted)
+        # of traces, which get more spans, their roots and ends, when their first segment has long been full
+        self._is_about_traces = bool(self._plan.of_trace) or is_about_trace(pipeline.function)
 
     async def count(self) -> None:
         """Count all spans. Raises QueryTimeout; what was counted stays."""
@@ -186,7 +188,7 @@ class _Counter:
         rows = self._rollups.get(key)
         if rows is None:
             rows = await self._grouped(part, f"{part.where} AND spans.start_ns > 0", bucket, sums)
-            if part.segment.is_whole and not is_last:
+            if part.segment.is_whole and not is_last and not self._is_about_traces:
                 self._rollups.keep(key, rows)
         return rows
 

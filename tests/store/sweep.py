@@ -109,13 +109,10 @@ _MIXED = [
     "span.n = 12345",
     "resource.n = 12345",
 ]
+_FORMS = ("({}) && ({})", "!(({}) || ({}))", "({}) || ({})", "!(({}) && ({}))")
 _EVERY_CONDITION = [
     *(f"{{ {text.format(one)} }}" for one in _ALONE for text in ("{}", "!({})")),
-    *(
-        f"{{ {text.format(one, other)} }}"
-        for n, (one, other) in enumerate(combinations(_MIXED, 2))
-        for text in (("({}) && ({})", "!(({}) || ({}))") if n % 2 else ("({}) || ({})", "!(({}) && ({}))"))
-    ),
+    *(f"{{ {_FORMS[n % 4].format(one, other)} }}" for n, (one, other) in enumerate(combinations(_MIXED, 2))),
 ]
 _FEW = ['{ name = "a" }', "{ .k = 7 }", '{ event.k = "alpha" }', "{ .n = 12345 }", "{ }"]
 _EVERY_PIPELINE = [

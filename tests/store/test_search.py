@@ -254,13 +254,13 @@ EXAMPLES = settings(
 
 
 @pytest.mark.parametrize(
-    ("part", "few", "common", "terms", "limit"), [(0, 0, 0, 400, 100), (1, 10**6, 10**6, 400, 10), (2, 3, 1, 2, 2)],
+    ("part", "few", "common", "terms", "limit"), [(0, 0, 0, 400, 100), (1, 10**6, 10**6, 400, 10), (2, 3, 1, 2, 4)],
     ids=["by time", "by index", "mixed"],
 )  # fmt: skip
 async def test_every_kind_of_query_finds_what_evaluating_every_trace_finds(
     store: Store, monkeypatch: pytest.MonkeyPatch, part: int, few: int, common: int, terms: int, limit: int
 ) -> None:
-    """A third of them each way; in the last the index says little, and pages of two traces mix both ways."""
+    """A third of them each way; in the last the index says little, and pages of four traces mix both ways."""
     monkeypatch.setattr(segment, "MAX_VALUES", 120)
     monkeypatch.setattr(candidates, "FEW_SPANS", few)
     monkeypatch.setattr(candidates, "MANY_SPANS", max(few, 5))
@@ -330,6 +330,21 @@ async def test_the_largest_durations_are_counted(store: Store) -> None:
         range_ = Range(0, 10**9, 10**9, False)
         found = await store.metrics(parse(query), range_)
         assert texts(found.series) == texts(metrics(parse(query), [[longest]], range_))
+
+
+@pytest.mark.parametrize(
+    "query", ["{ } | rate() by(rootName)", '{ rootName = "root" } | rate()', "{ traceDuration > 1s } | rate()"]
+)
+async def test_what_is_said_of_traces_is_not_remembered_of_a_full_segment(
+    store: Store, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(segment, "MAX_VALUES", 1)
+    spans = [span("child", "root"), span("other", trace="other"), span("root", duration_ms=2000)]
+    range_ = Range(T0, T0 + 20 * MS, 20 * MS)
+    for item in spans:
+        await store.add([item])
+        series = texts((await store.metrics(parse(query), range_)).series)
+    assert series == texts(metrics(parse(query), by_trace(spans).values(), range_))
 
 
 @pytest.mark.parametrize("most", [1, 64])
