@@ -1,4 +1,4 @@
-"""How soon the store answers: some ninety questions to a file with a million spans, beside their targets.
+"""How soon the store answers: some eighty questions to a file with a million spans, beside their targets.
 
     python benchmarks/search.py [--spans N] [--db FILE]
 
