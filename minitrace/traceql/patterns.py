@@ -186,7 +186,7 @@ def _is_utf8(value: str) -> bool:
 
 
 def _too_slow(text: str) -> PatternTimeout:
-    remedy = "" if engines()[0] is Re2Engine else "; pip install 'minitrace[re2]' matches in linear time"
+    remedy = "" if engines()[0] is Re2Engine else ", or pip install google-re2, which takes no longer than the text is"
     return PatternTimeout(f"the pattern {text[:60]!r} took too long: make it simpler, as by fewer * and +{remedy}")
 
 
