@@ -22,7 +22,8 @@ from minitrace.model import MAX_TIME_NS
 from minitrace.store.conditions import ALL, OfTrace
 from minitrace.store.database import IN_THREAD, Reader, work
 from minitrace.store.plan import Plan
-from minitrace.store.resolve import COLUMNS, OF_TRACE, TRACES, Conditions, Segment, Segments, read_trace_id
+from minitrace.store.resolve import COLUMNS, OF_TRACE, TRACES, Conditions, read_trace_id
+from minitrace.store.segments import Segment, Segments
 from minitrace.traceql.ast import Duration, Value
 from minitrace.traceql.fields import NO_ROOT, compile_test, trace_id_text
 

@@ -10,8 +10,9 @@ from minitrace.model import Kind, StatusCode
 from minitrace.store import tokens, values
 from minitrace.store.database import Reader
 from minitrace.store.dictionary import Key, count_of_key, keys_named
-from minitrace.store.resolve import OF_TRACE, TRACES, Inexpressible, Segments
+from minitrace.store.resolve import OF_TRACE, TRACES, Inexpressible
 from minitrace.store.segment import RESOURCE_SCOPE, SCOPE_SCOPE, SPAN_SCOPE
+from minitrace.store.segments import Segments
 from minitrace.traceql.ast import Attribute, Intrinsic, Value
 from minitrace.traceql.values import known
 

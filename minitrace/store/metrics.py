@@ -24,9 +24,10 @@ from minitrace.store.conditions import Condition, some_of
 from minitrace.store.database import IN_THREAD, TOO_LONG, Reader, work
 from minitrace.store.grouping import Grouping, as_it_is, grouping
 from minitrace.store.plan import IS_ROOT, OF_TREE, Plan, has_patterns, is_about_trace, plan, wanted_by
-from minitrace.store.resolve import Conditions, Inexpressible, Segment, Segments
+from minitrace.store.resolve import Conditions, Inexpressible
 from minitrace.store.rollups import Rollups
 from minitrace.store.search import EVALUATED_AT_ONCE, load_wanted
+from minitrace.store.segments import Segment, Segments
 from minitrace.store.traces import EVERYTHING, Loader
 from minitrace.traceql.ast import Attribute, Compare, Intrinsic, MetricsFunction, MetricsPipeline, Query
 from minitrace.traceql.evaluate import Program, Spanset

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import operator as op
 import re
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +32,7 @@ from minitrace.store.conditions import (
 from minitrace.store.database import Reader, work
 from minitrace.store.dictionary import Key, count_of_key, keys_named, tokens_with, tokens_with_word
 from minitrace.store.segment import FIXED_KEYS, INTRINSIC, RESOURCE_SCOPE, SCOPE_SCOPE
+from minitrace.store.segments import Segment, Segments
 from minitrace.traceql.ast import Static
 from minitrace.traceql.fields import NO_ROOT
 
@@ -47,7 +47,6 @@ _PLACE = {column: place for place, column in enumerate(COLUMNS)}
 _NAME, _RESOURCE, _SCOPE, _ATTRIBUTES, _MORE = (
     _PLACE[column] for column in ("name", "resource", "scope", "attributes", "more")
 )
-_LETTERS = {"resource": "a", "scope": "b", "name": "e"}  # of the tokens that stand in columns of their own
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": op.eq, "!=": op.ne, "<": op.lt, "<=": op.le, ">": op.gt, ">=": op.ge, "IS": op.is_, "IS NOT": op.is_not,
 }  # fmt: skip
@@ -66,17 +65,6 @@ RowTest = Callable[[Any, set[str]], bool]  # a row of `COLUMNS`, and its tokens
 
 class Inexpressible(Exception):
     """SQL cannot say it, or not in a reasonable time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A segment of the file, with the range of its spans' ids; `is_whole` unless retention takes some away."""
-
-    id: int
-    first_span: int
-    last_span: int
-    newest_start_ns: int
-    is_whole: bool
 
 
 @dataclass(slots=True)
@@ -102,47 +90,6 @@ class Found:
         if len(self.tokens) + sum(self.keys.values()) > most:
             return None
         return self.tokens.union(f"{letters}{n + 1}" for letters, count in self.keys.items() for n in range(count))
-
-
-class Segments:
-    """The segments of the file, as one reader sees them, and what is asked for in each."""
-
-    def __init__(self, reader: Reader, all_: list[Segment]) -> None:
-        self.all = all_  # by their ids
-        self._reader = reader
-        self._firsts = [segment.first_span for segment in all_]
-        self._origins: dict[tuple[int, str], dict[str, set[str]]] = {}
-
-    @classmethod
-    async def read(cls, reader: Reader) -> Segments:
-        """Those that still have spans."""
-        sql = "SELECT id, first_span, last_span, newest_start_ns, state = 0 FROM segments WHERE state < 2 ORDER BY id"
-        return cls(reader, [Segment(*row) for row in await reader.rows(sql)])
-
-    def of(self, span: int) -> Segment:
-        """The segment of a span's row."""
-        return self.all[bisect_right(self._firsts, span) - 1]
-
-    def split(self, rows: list[Any]) -> list[tuple[Segment, list[Any]]]:
-        """Rows of spans by their segments; the first column is the span's id."""
-        firsts = [*self._firsts[1:], MAX_TIME_NS]
-        parts = [
-            (segment, [row for row in rows if segment.first_span <= row[0] < next_first])
-            for segment, next_first in zip(self.all, firsts, strict=True)
-        ]
-        return [(segment, own) for segment, own in parts if own]
-
-    async def origins(self, segment: int, column: str) -> dict[str, set[str]]:
-        """The tokens of a segment's resources or scopes, and what each of them has."""
-        if (segment, column) not in self._origins:
-            first = tokens.numbered_id(segment, 0)
-            bounds = (first, tokens.numbered_id(segment + 1, 0) - 1)
-            sql = f"SELECT id, attributes FROM {column}s WHERE id BETWEEN ? AND ?"
-            self._origins[segment, column] = {
-                f"{_LETTERS[column]}{id_ - first}": set(attributes.split())
-                for id_, attributes in await self._reader.rows(sql, bounds)
-            }
-        return self._origins[segment, column]
 
 
 class Conditions:

@@ -26,8 +26,9 @@ from minitrace.store.conditions import ALL, parts_of
 from minitrace.store.database import Reader, work
 from minitrace.store.dictionary import keys_named
 from minitrace.store.plan import cover
-from minitrace.store.resolve import OF_TRACE, TRACES, Conditions, Inexpressible, Segment, Segments
+from minitrace.store.resolve import OF_TRACE, TRACES, Conditions, Inexpressible
 from minitrace.store.segment import INTRINSIC, RESOURCE_SCOPE, SCOPE_SCOPE, SPAN_SCOPE
+from minitrace.store.segments import Segment, Segments
 from minitrace.traceql.ast import Attribute, Field, Intrinsic, Value
 
 MOST_VALUES = 5_000  # what Grafana asks for
