@@ -25,7 +25,7 @@ class Segment:
 
 
 class Segments:
-    """The segments of the file, as one reader sees them, and what is asked for in each."""
+    """The segments of the file, as one reader sees them, and what their resources and scopes have."""
 
     def __init__(self, reader: Reader, all_: list[Segment]) -> None:
         self.all = all_  # by their ids
