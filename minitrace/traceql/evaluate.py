@@ -63,7 +63,7 @@ Scalar = Callable[["_Found"], Value]
 class Program:
     """A pipeline, compiled once to be run on many traces.
 
-    `shown` are the fields that it names or selects, each once, in order; `names_spans` is whether `name` is one.
+    `shown` are the fields that it names or selects, each once, in order.
 
     Raises:
         PatternError: a regular expression is none of RE2.
@@ -73,7 +73,6 @@ class Program:
         self._step = _compile_pipeline(pipeline)
         named = (node for node in pipeline.walk() if isinstance(node, Attribute | Intrinsic))
         self.shown: tuple[Attribute | Intrinsic, ...] = tuple(dict.fromkeys(named))
-        self.names_spans = Intrinsic("name") in self.shown
         self._values = [(_key(one), compile_field(one)) for one in self.shown if str(one) not in _SHOWN_ANYWAY]
 
     def run(self, spans: Sequence[Span]) -> list[Spanset]:

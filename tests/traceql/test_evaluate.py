@@ -244,14 +244,6 @@ def test_bytes_are_not_shown() -> None:
     assert program("{ .raw != nil }").values(row) == {}
 
 
-@pytest.mark.parametrize(
-    ("query", "names_spans"),
-    [("{ name = `db` }", True), ("{ } | select(name)", True), ("{ .name = `db` }", False), ("{ }", False)],
-)
-def test_a_program_says_whether_it_names_spans(query: str, names_spans: bool) -> None:
-    assert program(query).names_spans is names_spans
-
-
 def test_a_program_runs_on_many_traces() -> None:
     one = program("{ .a = 1 }")
     assert [len(one.run(spans)) for spans in (SHOP, trace("a"), SHOP)] == [1, 0, 1]
