@@ -24,7 +24,7 @@ from minitrace.store.database import IN_THREAD, Reader, work
 from minitrace.store.plan import Plan
 from minitrace.store.resolve import COLUMNS, OF_TRACE, TRACES, Conditions, read_trace_id
 from minitrace.store.segments import Segment, Segments
-from minitrace.traceql.ast import Duration, Value
+from minitrace.traceql.ast import Value
 from minitrace.traceql.fields import NO_ROOT, compile_test, trace_id_text
 
 FEW_SPANS = 2_000  # of one segment, that the index is asked for without a second thought
@@ -34,9 +34,8 @@ SMALLEST_CHUNK = 16  # traces
 FIRST_CHUNK = 64
 LARGEST_CHUNK = 4096
 LOOKED_AT_ONCE = 20_000  # spans: 50 ms, in which nobody sees to the deadline
-_OF_TRACE: dict[str, Callable[[Any], Value]] = {  # of a row of `Candidates`
+_OF_TRACE: dict[str, Callable[[Any], Value]] = {  # the texts in a row of `Candidates`
     "trace:id": lambda row: trace_id_text(row[1]),
-    "traceDuration": lambda row: Duration(row[3] - row[2]),
     "rootServiceName": lambda row: NO_ROOT if row[7] is None else row[6],
     "rootName": lambda row: NO_ROOT if row[7] is None else row[7],
 }
@@ -80,7 +79,8 @@ class Candidates:
         self._start_ns, self._end_ns = start_ns, end_ns
         self._limit = limit
         self._part = min(limit + 1, FIRST_CHUNK)  # traces of the index that are looked at together; each time more
-        self._fits = _test_of_trace(plan.of_trace)
+        self._patterns = [one for one in plan.of_trace if one.operator in ("=~", "!~")]  # SQL says the others
+        self._fits = _test_of_trace(self._patterns)
 
     async def parts(self) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
         """Rows of traces in order; and by trace, for those that have what they need, the rows of the spans wanted.
@@ -187,8 +187,8 @@ class Candidates:
             yield part, await self._fulfilling(f"trace IN ({these})")
 
     async def _fitting(self, rows: Rows) -> Rows:
-        """The traces of which all holds that is said of them as a whole. SQL has said it all but for patterns."""
-        if not self._plan.of_trace:
+        """The traces whose roots, or ids, the patterns fit."""
+        if not self._patterns:
             return rows
         return await work(lambda: list(filter(self._fits, rows)), size=IN_THREAD)
 
@@ -221,7 +221,7 @@ class Candidates:
                 conditions.append(text)
                 parameters.append(value)
         for one in self._plan.of_trace:
-            if one.operator not in ("=~", "!~"):
+            if one not in self._patterns:
                 conditions.append(f"{OF_TRACE[one.intrinsic]} {one.operator} ?")
                 parameters.append(read_trace_id(one.literal) if one.intrinsic == "trace:id" else one.literal.value)
         if self.place:
@@ -243,16 +243,10 @@ class Candidates:
         return rows
 
 
-def _test_of_trace(conditions: Sequence[OfTrace]) -> Callable[[Any], bool]:
-    """What must hold of a row of `_traces`."""
-    tests = [(_OF_TRACE[one.intrinsic], compile_test(one.operator, _literal(one))) for one in conditions]
+def _test_of_trace(patterns: Sequence[OfTrace]) -> Callable[[Any], bool]:
+    """Whether what patterns say of a trace holds for its row."""
+    tests = [(_OF_TRACE[one.intrinsic], compile_test(one.operator, one.literal.value)) for one in patterns]
     return lambda row: all(test(value_of(row)) for value_of, test in tests)
-
-
-def _literal(condition: OfTrace) -> Value:
-    if condition.intrinsic != "trace:id" or condition.operator in ("=~", "!~"):
-        return condition.literal.value
-    return str(condition.literal.value).lower().lstrip("0")
 
 
 def split(rows: Sequence[Any], size: int, found: dict[int, Rows] | None = None) -> Iterator[Rows]:

@@ -38,6 +38,7 @@ from minitrace.traceql.ast import (
     Value,
     static_text,
 )
+from minitrace.traceql.fields import NO_ROOT
 from minitrace.traceql.names import go_duration, pattern_text
 from minitrace.traceql.parser import parse
 from minitrace.web import tempo_tags
@@ -50,7 +51,6 @@ PROTOBUF = "application/protobuf"
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 1000
 ALL_SPANS = 2**31  # of a spanset
-ROOT_NOT_RECEIVED = "<root span not yet received>"  # Tempo's words, which clients know
 
 _TAG = re.compile(r'\s*([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?=\s|$)')
 _TAGS = {
@@ -139,7 +139,7 @@ def _trace_answer(match: TraceMatch) -> dict[str, Any]:
     summary = match.summary
     return {
         "traceID": summary.trace_id.hex(),
-        "rootServiceName": ROOT_NOT_RECEIVED if summary.root_name is None else summary.root_service,
+        "rootServiceName": NO_ROOT if summary.root_name is None else summary.root_service,
         "rootTraceName": summary.root_name or "",
         "startTimeUnixNano": str(summary.start_ns),
         "durationMs": min(summary.duration_ns // 1_000_000, 2**32 - 1),
