@@ -16,16 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_NAMES = (
-    "minitrace.css",
-    "page.js",
-    "trace.js",
-    "favicon.svg",
-    "vendor/htmx-4.0.1.min.js",
-    "vendor/hx-sse-4.0.1.min.js",
-)
-FILES = {name: files("minitrace.web").joinpath("static", name).read_bytes() for name in _NAMES}
-VERSION = sha256(b"".join(FILES.values())).hexdigest()[:16]
+_FOLDER = files("minitrace.web").joinpath("static")
+_VENDORED = _FOLDER.joinpath("vendor")
+FILES = {file.name: file.read_bytes() for file in _FOLDER.iterdir() if file.name.rpartition(".")[2] in _TYPES} | {
+    f"vendor/{file.name}": file.read_bytes() for file in _VENDORED.iterdir() if file.name.endswith(".js")
+}
+VERSION = sha256(b"".join(FILES[name] for name in sorted(FILES))).hexdigest()[:16]
 
 
 def url(name: str) -> str:
