@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+from random import Random
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minitrace import model
 from minitrace.model import MAX_TIME_NS, Node, Resource, Span, Trace
 from tests.samples import MS, T0, TRACE, draw, span, span_id
 
@@ -53,6 +58,33 @@ def test_of_two_spans_with_one_id_the_earlier_keeps_the_children() -> None:
     trace = Trace(TRACE, spans)
     assert draw(trace) == "first\n  child\nsecond"
     assert problems(trace) == {"second": ["another span of this trace has the same id"]}
+
+
+def test_of_spans_with_one_id_each_but_the_earliest_says_so_once_in_whatever_order_they_come() -> None:
+    for order in permutations(
+        [span("first", id="x", start_ms=1), span("b", id="x", start_ms=2), span("c", id="x", start_ms=3)]
+    ):
+        trace = Trace(TRACE, [*order, span("child", "x")])
+        assert draw(trace) == "first\n  child\nb\nc"
+        assert problems(trace) == {name: ["another span of this trace has the same id"] for name in "bc"}
+
+
+def test_ten_thousand_siblings_and_as_many_orphans_are_in_order_of_start() -> None:
+    starts = list(range(10_000))
+    Random(1).shuffle(starts)
+    siblings = [span(f"s{start}", "root", start_ms=start) for start in starts]
+    orphans = [span(f"o{start}", "nobody", start_ms=start) for start in starts]
+    names = [node.span.name for node in Trace(TRACE, [*siblings, *orphans, span("root")]).rows()]
+    assert names == ["root", *(f"{letter}{start}" for letter in "so" for start in range(10_000))]
+
+
+def test_a_trace_that_was_let_go_holds_no_span_and_no_node_holds_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "AT_ONCE", 2)
+    trace = Trace(TRACE, [span("root"), span("child", "root"), span("orphan", "nobody")])
+    nodes = list(trace.rows())
+    trace.let_go()
+    assert (trace.spans, trace.tops, list(trace.rows())) == ([], [], [])
+    assert [node.children for node in nodes] == [[], [], []]
 
 
 def test_a_span_that_ends_before_it_starts_has_no_duration_and_says_so() -> None:

@@ -28,13 +28,16 @@ from minitrace.store.dictionary import AttributeKey, attribute_keys
 from minitrace.store.filling import Filling
 from minitrace.store.ingest import Ingest, Request
 from minitrace.store.layout import Batch
+from minitrace.store.links import SpanRef, linking
 from minitrace.store.lock import Lock
-from minitrace.store.matches import SearchResult
+from minitrace.store.matches import SearchResult, TraceSummary
 from minitrace.store.metrics import MetricsResult, query_range
+from minitrace.store.peers import peers
 from minitrace.store.retention import Leaving, Limits, Retention
 from minitrace.store.rollups import Rollups
 from minitrace.store.search import Search, search
 from minitrace.store.tags import MOST_VALUES, Among, tag_values, tags
+from minitrace.store.traces import EVERYTHING, Wanted
 from minitrace.store.writer import Writer
 from minitrace.traceql.ast import Attribute, Intrinsic, Query, Value
 from minitrace.traceql.metrics import Range
@@ -156,10 +159,30 @@ class Store:
         self._refuse_if_busy()
         return (await self._add(Request(lambda: _export(spans)))).added
 
-    async def trace(self, trace_id: bytes) -> Trace:
-        """A trace with all its stored spans. Raises TraceNotFound, QueryTimeout."""
+    async def trace(self, trace_id: bytes, wanted: Wanted = EVERYTHING) -> Trace:
+        """A trace with all its stored spans, and what is wanted of them. Raises TraceNotFound, QueryTimeout."""
         async with self._readers.snapshot() as reader:
-            return await traces.load(reader, trace_id)
+            return await traces.load(reader, trace_id, wanted)
+
+    async def spans(self, trace_id: bytes, span_id: bytes) -> list[Span]:
+        """All spans of a trace with this id, whole, as they arrived; none if there is none."""
+        async with self._readers.snapshot() as reader:
+            return await traces.load_spans(reader, trace_id, span_id)
+
+    async def summary(self, trace_id: bytes) -> TraceSummary:
+        """A trace in one line. Raises TraceNotFound."""
+        async with self._readers.snapshot() as reader:
+            return await traces.load_summary(reader, trace_id)
+
+    async def peers(self, service: str, name: str, limit: int = 1000) -> list[int]:
+        """The durations, in nanoseconds, of the newest spans of an operation, in no order. Raises QueryTimeout."""
+        async with self._readers.snapshot() as reader:
+            return await peers(reader, service, name, limit)
+
+    async def linking(self, trace_id: bytes, span_id: bytes) -> list[SpanRef]:
+        """The spans, of any trace, that have a link to this one, newest first; at most 100. Raises QueryTimeout."""
+        async with self._readers.snapshot() as reader:
+            return await linking(reader, trace_id, span_id)
 
     async def search(self, wanted: Search) -> SearchResult:
         """The newest traces that match. Raises DecodeError for a place to continue from that is none."""
