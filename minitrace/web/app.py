@@ -24,8 +24,11 @@ from minitrace.errors import MinitraceError
 from minitrace.live import Live
 from minitrace.store.retention import Limits
 from minitrace.store.store import Store
-from minitrace.web import otlp, pages, static, tempo, tempo_metrics
+from minitrace.web import exports, otlp, pages, span_pages, static, tempo, tempo_metrics, trace_pages
 from minitrace.web.guard import Guard
+from minitrace.web.opened import OpenedTraces
+
+_ROUTED = (otlp, tempo, tempo_metrics, static, pages, trace_pages, span_pages, exports)
 
 
 def create_app(
@@ -52,7 +55,7 @@ def create_app(
                 await app.state.store.close()
 
     app = Starlette(
-        routes=[*otlp.routes, *tempo.routes, *tempo_metrics.routes, *static.routes, *pages.routes],
+        routes=[route for module in _ROUTED for route in module.routes],
         exception_handlers={HTTPException: _error, MinitraceError: _error, Exception: _error},
         lifespan=lifespan,
     )
@@ -60,6 +63,7 @@ def create_app(
     app.state.config = config
     app.state.live = live
     app.state.store = store
+    app.state.opened = OpenedTraces()
     return Guard(
         app,
         port=port if port is not None else config.port,

@@ -174,7 +174,7 @@ class _Fields:
         """What the fields say of a span."""
         found: list[Field] = []
         if "service" in self.values:
-            found.append(_of_service(self.values["service"]))
+            found.append(of_service(self.values["service"]))
         if "name" in self.values:
             found.append(Binary("=", Intrinsic("name"), Static(self.values["name"])))
         if self.values.get("status") in STATUSES:
@@ -232,7 +232,8 @@ def _parts(condition: Field | None) -> list[Field]:
     return [] if condition is None else [condition]
 
 
-def _of_service(name: str) -> Field:
+def of_service(name: str) -> Field:
+    """The condition for the spans of a service, those that name none included where it is "unknown_service"."""
     service = Attribute("resource", "service.name")
     if name != UNKNOWN_SERVICE:
         return Binary("=", service, Static(name))

@@ -4,8 +4,6 @@
 |------------------------------------|------------------------------------------------------|
 | `/`                                | how to send the first span; the search once there is one |
 | `/search?text=&service=…`          | the newest traces that match words, fields or TraceQL |
-| `/trace/{trace_id}?span=&page=`    | a trace as a waterfall, one span beside it           |
-| `/trace/{trace_id}/span/{span_id}` | that span alone                                      |
 
 All state is in the URL, so that every view is a link. Reads are GET; what is kept is a POST: the theme in a cookie,
 `/trace/{trace_id}/pin` in the store.
@@ -17,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
@@ -26,15 +24,15 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from minitrace.errors import MinitraceError, QueryTimeout
-from minitrace.model import Span, Trace
 from minitrace.store.dictionary import AttributeKey
 from minitrace.store.matches import SearchResult
 from minitrace.store.store import Store
-from minitrace.web import body, forms, terms, waterfall, welcome
+from minitrace.web import body, forms, terms, welcome
 from minitrace.web.answers import retry_headers, status_of
 from minitrace.web.box import EXAMPLES
 from minitrace.web.facts import facts, facts_of_span
-from minitrace.web.lookup import FoundId, find_ids, read_id
+from minitrace.web.lookup import FoundId, find_ids
+from minitrace.web.named import slots_of, store_of, trace_id_of
 from minitrace.web.render import THEME_COOKIE, THEMES, go_to, render, target
 from minitrace.web.wanted import while_wanted
 
@@ -44,13 +42,12 @@ MAX_FORM_BYTES = 4096
 MAX_OPERATIONS = 200  # suggested as names; a thousand of them took half the time of a page
 MAX_SUGGESTIONS = 1000  # attribute keys: some applications make them up as they go
 YEAR_S = 365 * 86_400
-NO_TRACE_ID = "This is not a trace id. One has up to 32 hex digits, such as 4bf92f3577b34da6a3ce929d0e0e4736."
 
 
 @while_wanted
 async def search_page(request: Request) -> Response:
     """The newest traces that match; straight to the trace where the text holds the id of one."""
-    store = _store(request)
+    store = store_of(request)
     now_ns = time.time_ns()
     is_typed = bool(request.query_params.get("attributes"))
     keys = await _attribute_keys(store) if is_typed else []
@@ -62,7 +59,7 @@ async def search_page(request: Request) -> Response:
     has_question = not form.problems and not missing
     (result, elapsed_ns), slots, operations, suggested_keys = await asyncio.gather(
         _search(store, form) if has_question else _nothing((None, 0)),
-        _slots(store),
+        slots_of(store),
         _operations(store, form.values.get("service")),
         _nothing([]) if is_typed or target(request) else _attribute_keys(store),
     )
@@ -89,44 +86,14 @@ async def search_page(request: Request) -> Response:
     )
 
 
-@while_wanted
-async def trace_page(request: Request) -> Response:
-    """A trace as a waterfall; with ``?span=`` that span beside it."""
-    trace = await _trace(request)
-    span_id = read_id(request.query_params.get("span", ""), 16)
-    page = _page_number(request.query_params.get("page", ""))
-    return await render(
-        request,
-        "trace.html",
-        fall=waterfall.waterfall(trace, page, span_id),
-        notes=waterfall.notes(trace),
-        is_whole=waterfall.is_whole(trace),
-        is_pinned=trace.is_pinned,
-        first_error=waterfall.first_error(trace),
-        asked_span=request.query_params.get("span", ""),
-        **await _span_context(request, trace, span_id),
-    )
-
-
-@while_wanted
-async def span_page(request: Request) -> Response:
-    """One span, or all that share the id."""
-    trace = await _trace(request)
-    span_id = read_id(request.path_params["span_id"], 16)
-    context = await _span_context(request, trace, span_id)
-    if not context["spans"]:
-        raise HTTPException(404, f"This trace has no span {request.path_params['span_id']}.")
-    return await render(request, "span.html", **context)
-
-
 async def set_pin(request: Request) -> Response:
     """Keep a trace when old ones are removed, or no longer; the button again, or back to where the form was."""
-    trace_id = _trace_id(request)
+    trace_id = trace_id_of(request)
     form = await _read_fields(request)
     pinned = form.get("pinned", "")
     if pinned not in ("0", "1"):
         raise HTTPException(400, "Say pinned=1 to keep this trace, or pinned=0 to let it go with others.")
-    await _store(request).pin(trace_id, is_pinned=pinned == "1")
+    await store_of(request).pin(trace_id, is_pinned=pinned == "1")
     if target(request) == "pin":
         return await render(request, "trace.html", is_pinned=pinned == "1")
     return _go_back(request, form, _trace_url(trace_id, None))
@@ -154,11 +121,6 @@ async def error_page(request: Request, exc: Exception) -> Response:
     return response
 
 
-def _store(request: Request) -> Store:
-    store: Store = request.app.state.store
-    return store
-
-
 async def _read_fields(request: Request) -> dict[str, str]:
     """The fields of a posted form."""
     fields = parse_qs((await body.read(request, MAX_FORM_BYTES)).decode("latin-1"))
@@ -169,33 +131,6 @@ def _go_back(request: Request, form: Mapping[str, str], home: str) -> Response:
     """To where the form was, as far as that is a page of ours."""
     back = form.get("next", "")
     return RedirectResponse(back if _is_own_path(back) else request.scope.get("root_path", "") + home, 303)
-
-
-async def _trace(request: Request) -> Trace:
-    return await _store(request).trace(_trace_id(request))
-
-
-def _trace_id(request: Request) -> bytes:
-    trace_id = read_id(request.path_params["trace_id"], 32)
-    if trace_id is None:
-        raise HTTPException(404, NO_TRACE_ID)
-    return trace_id
-
-
-async def _span_context(request: Request, trace: Trace, span_id: bytes | None) -> dict[str, Any]:
-    """What the span templates show: the spans with that id, and which traces their links lead to."""
-    store = _store(request)
-    spans: list[Span] = [span for span in trace.spans if span.span_id == span_id] if span_id else []
-    linked = list(dict.fromkeys(link.trace_id for span in spans for link in span.links))
-    return {
-        "trace": trace,
-        "trace_hex": trace.trace_id.hex(),
-        "span_id": span_id,
-        "spans": spans,
-        "span_ids": {span.span_id for span in trace.spans},
-        "known": set(await store.known(linked[:500])) if linked else set(),
-        "slots": await _slots(store),
-    }
 
 
 async def _first_known(store: Store, ids: list[FoundId]) -> FoundId | None:
@@ -236,15 +171,6 @@ async def _nothing(value: T) -> T:
     return value
 
 
-async def _slots(store: Store) -> dict[str, int]:
-    """The colour of each service: its place in the order in which they first appeared."""
-    return {name: slot for slot, name in enumerate(await store.services())}
-
-
-def _page_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
-
-
 def _trace_url(trace_id: bytes, span_id: bytes | None) -> str:
     return f"/trace/{trace_id.hex()}" + (f"?span={span_id.hex()}" if span_id else "")
 
@@ -268,8 +194,6 @@ routes = [
     Route("/", welcome.page),
     Route("/_/welcome/stream", welcome.stream),
     Route("/search", search_page),
-    Route("/trace/{trace_id}", trace_page),
     Route("/trace/{trace_id}/pin", set_pin, methods=["POST"]),
-    Route("/trace/{trace_id}/span/{span_id}", span_page),
     Route("/theme", set_theme, methods=["POST"]),
 ]

@@ -43,6 +43,7 @@ env.filters |= {  # all figures for people come from `present`
     "offset": present.offset,
     "printable": present.printable,
     "share": present.share,
+    "signed_duration": lambda ns: ("+" if ns > 0 else "−") + present.duration(abs(ns)),
     "size": present.size,
     "status": present.status,
     "time": present.time,

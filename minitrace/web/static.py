@@ -2,11 +2,12 @@
 
 The list of files is fixed and read once at import: a request names a key of a dictionary, never a
 path. One digest over all of them is in every URL, so that a module's ``./other.js`` stays within
-one version.
+one version. Comments and indentation are for readers of the source, and stay here.
 """
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from importlib.resources import files
 
@@ -18,9 +19,30 @@ from starlette.routing import Route
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _FOLDER = files("minitrace.web").joinpath("static")
 _VENDORED = _FOLDER.joinpath("vendor")
-FILES = {file.name: file.read_bytes() for file in _FOLDER.iterdir() if file.name.rpartition(".")[2] in _TYPES} | {
-    f"vendor/{file.name}": file.read_bytes() for file in _VENDORED.iterdir() if file.name.endswith(".js")
-}
+
+
+def without_comments(text: str) -> str:
+    """A module of ours as a browser needs it: without comments on lines of their own, and without indentation."""
+    lines = map(str.strip, text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+
+
+def without_spaces(text: str) -> str:
+    """A style sheet of ours as a browser needs it: without comments, and without spaces that say nothing."""
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    text = re.sub(r"([{};,:]) | (?=[{}])", r"\1", " ".join(map(str.strip, text.splitlines())))
+    return text.replace(";}", "}").strip()
+
+
+_LEANER = {"js": without_comments, "css": without_spaces, "svg": str.strip}
+
+
+def _own() -> dict[str, bytes]:
+    files = ((file.name, file.name.rpartition(".")[2], file) for file in _FOLDER.iterdir())
+    return {name: _LEANER[type_](file.read_text("utf-8")).encode() for name, type_, file in files if type_ in _TYPES}
+
+
+FILES = _own() | {f"vendor/{file.name}": file.read_bytes() for file in _VENDORED.iterdir() if file.name.endswith(".js")}
 VERSION = sha256(b"".join(FILES[name] for name in sorted(FILES))).hexdigest()[:16]
 
 

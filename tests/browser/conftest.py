@@ -55,6 +55,12 @@ def empty_server() -> Iterator[Server]:
         yield server
 
 
+def executable() -> str | None:
+    """Where Chromium is, if it is there."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return os.environ.get("MINITRACE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
 class Chromium:
     """Launches Chromium, with further arguments if a test needs them."""
 
@@ -73,8 +79,7 @@ def chromium() -> Iterator[Chromium]:
 
     For this package only: while it lives, playwright's event loop runs in this thread, and no other one can.
     """
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("MINITRACE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    path = executable()
     if not path:
         give_up = pytest.fail if os.environ.get("MINITRACE_REQUIRE_BROWSER") else pytest.skip
         give_up("no Chromium: install one (apt install chromium), or name it in MINITRACE_CHROMIUM")

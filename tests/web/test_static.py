@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -57,3 +59,19 @@ async def test_anything_else_is_not_found(client: httpx.AsyncClient, path: str) 
 def test_a_template_cannot_name_a_file_that_is_not_packaged() -> None:
     with pytest.raises(KeyError):
         static.url("nothing.css")
+
+
+def test_modules_are_served_without_comments_and_indentation() -> None:
+    text = "// why\nfunction a() {\n  // because\n  return 1; // one\n}\n\n"
+    assert static.without_comments(text) == "function a() {\nreturn 1; // one\n}\n"
+
+
+def test_no_module_of_ours_has_a_text_of_several_lines() -> None:
+    """Its indentation would be lost."""
+    for file in (Path(static.__file__).parent / "static").glob("*.js"):
+        assert all(line.count("`") % 2 == 0 for line in file.read_text().splitlines()), file.name
+
+
+def test_style_sheets_are_served_without_spaces_that_say_nothing() -> None:
+    text = "/* why */\n@layer page {\n  .a :is(b, c) { margin: 0 1px; width: calc(1px + 2px); }\n}\n"
+    assert static.without_spaces(text) == "@layer page{.a :is(b,c){margin:0 1px;width:calc(1px + 2px)}}"

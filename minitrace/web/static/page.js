@@ -17,17 +17,28 @@ function toast(text) {
   toastTimer = setTimeout(() => { place.hidden = true; }, 6000);
 }
 
+// Copies the text of an element, or of an address of ours: as a promise, since Safari allows no copying after a wait.
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest?.("button[data-copy]");
-  if (!button) return;
+  const button = event.target.closest?.("[data-copy], [data-copy-url]");
+  if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const { copy, copyUrl } = button.dataset;
+  const text = copyUrl ? fetched(copyUrl) : new Blob([document.getElementById(copy).textContent.trim()], { type: "text/plain" });
   try {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
+    await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
+    button.dataset.label ??= button.textContent;
     button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
   } catch {
-    toast("The browser does not allow copying here");
+    toast(copyUrl ? "This could not be copied" : "The browser does not allow copying here");
   }
 });
+
+async function fetched(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
+  return new Blob([await answer.text()], { type: "text/plain" });
+}
 
 document.addEventListener("submit", async (event) => {
   const form = event.target.closest("form.theme");

@@ -1,0 +1,183 @@
+"""Traces that were opened lately: their rows and their headline, made once and kept while nothing is added.
+
+The page, the document of its rows and the page after a click ask for the same within a second. A trace of 50 000
+spans takes more than half a second to load and analyse, and some 5 MB to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from minitrace import present
+from minitrace.analysis import repeats, signatures
+from minitrace.analysis.skew import shifts
+from minitrace.analysis.tree import tree
+from minitrace.analysis.verdict import verdict
+from minitrace.model import Span, Trace, usable_time
+from minitrace.store.matches import TraceSummary
+from minitrace.store.store import Store
+from minitrace.store.traces import Wanted
+from minitrace.web import rows
+from minitrace.web.named import slots_of
+
+MAX_KEPT_ROWS = 400_000  # some 40 MB
+MAX_WITH_ATTRIBUTES = 10_000  # spans; attributes of more double the time, and repetitions are found by name alone
+_SERVICE = ("resource", "service.name")
+SKELETON = Wanted(frozenset({_SERVICE}))
+OUTLINE = Wanted(frozenset({_SERVICE, *(("span", key) for key in (*signatures.ATTRIBUTES, *rows.STATUS_KEYS))}))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the verdict, and the span that it is about, if it is about one."""
+
+    kind: str
+    text: str
+    span_id: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What stands above a trace. `root` is the root's service and name; `deepest` counts levels."""
+
+    root: tuple[str, str] | None
+    verdict: list[Part]
+    services: Counter[str]
+    notes: list[str]
+    error_count: int
+    first_error: bytes | None
+    is_whole: bool
+    deepest: int
+    shifted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A trace, ready to be drawn."""
+
+    rows: rows.Rows
+    headline: Headline
+    span_count: int
+    removed_count: int
+
+    @property
+    def tag(self) -> str:
+        """Different once spans came or went."""
+        return f"{self.span_count}-{self.removed_count}"
+
+
+_Key = tuple[bytes, bool, bool, bytes | None]
+
+
+class OpenedTraces:
+    """The traces opened lately, as many as have `MAX_KEPT_ROWS` together."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[_Key, Opened] = OrderedDict()
+        self._locks: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
+
+    async def open(
+        self,
+        store: Store,
+        summary: TraceSummary,
+        *,
+        has_runs: bool = True,
+        is_adjusted: bool = True,
+        root: bytes | None = None,
+    ) -> Opened:
+        """A trace as it is stored now; with `root` only that span's subtree, if it is there.
+
+        Raises:
+            TraceNotFound: it left meanwhile.
+        """
+        key = (summary.trace_id, has_runs, is_adjusted, root)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:  # whoever asks for the same meanwhile waits, and takes it from here
+            kept = self._kept.get(key)
+            if kept and (kept.span_count, kept.removed_count) == (summary.span_count, summary.removed_count):
+                self._kept.move_to_end(key)
+                return kept
+            wanted = OUTLINE if summary.span_count <= MAX_WITH_ATTRIBUTES else SKELETON
+            trace = await store.trace(summary.trace_id, wanted)
+            slots = await slots_of(store)
+            opened = await asyncio.to_thread(_opened, trace, slots, has_runs, is_adjusted, root)
+            self._keep(key, opened)
+            return opened
+
+    def _keep(self, key: _Key, opened: Opened) -> None:
+        self._kept[key] = opened
+        while len(self._kept) > 1 and sum(len(kept.rows) for kept in self._kept.values()) > MAX_KEPT_ROWS:
+            self._kept.popitem(last=False)
+
+
+def _opened(
+    trace: Trace, slots: Mapping[str, int], has_runs: bool, is_adjusted: bool, root: bytes | None = None
+) -> Opened:
+    outline = tree(trace, shifts(trace) if is_adjusted else None)
+    runs = repeats.runs(outline)
+    top = next((row for row, node in enumerate(outline.nodes) if node.span.span_id == root), None) if root else None
+    found = rows.rows(outline, runs if has_runs else (), slots, top)
+    claims = verdict(outline, runs)
+    main = trace.root
+    headline = Headline(
+        root=(main.span.service, main.span.name) if main else None,
+        verdict=[
+            Part(claim.kind, claim.text, None if claim.row is None else outline.span(claim.row).span_id)
+            for claim in claims
+        ],
+        services=_services(found),
+        notes=notes(trace),
+        error_count=trace.error_count,
+        first_error=next((node.span.span_id for node in outline.nodes if node.span.is_error), None),
+        is_whole=is_whole(trace),
+        deepest=max((node.depth for node in outline.nodes), default=0) + 1,
+        shifted=len({outline.span(row).service for row in outline.shifts}),
+    )
+    opened = Opened(found, headline, len(trace.spans), trace.removed_count)
+    outline.nodes.clear()
+    trace.let_go()  # a large one, freed at once, would hold Python's lock for 22 ms
+    return opened
+
+
+def _services(found: rows.Rows) -> Counter[str]:
+    """Spans per service, in order of first appearance."""
+    spans = (service for service, flags in zip(found.service, found.flags, strict=True) if not flags & rows.NO_SPAN)
+    return Counter({found.services[number][0]: count for number, count in Counter(spans).items()})
+
+
+def notes(trace: Trace) -> list[str]:
+    """What is odd about a trace and not in its verdict, in sentences; an empty list for most."""
+    notes = []
+    if removed := trace.removed_count:
+        verb = "was" if removed == 1 else "were"
+        notes.append(
+            f"{present.count(removed, 'span')} of this trace {verb} removed to make room; pin a trace to keep it."
+        )
+    roots = sum(not top.span.parent_id for top in trace.tops)
+    if roots > 1:
+        notes.append(f"{roots} spans are roots.")
+    copies = Counter(span.span_id for span in trace.spans)
+    if shared := sum(number for number in copies.values() if number > 1):
+        notes.append(f"{present.integer(shared)} spans share their id with another.")
+    if odd := sum(_has_odd_times(span) for span in trace.spans):
+        notes.append(f"{_spans_have(odd)} odd times.")
+    return notes
+
+
+def is_whole(trace: Trace) -> bool:
+    """Whether there is a root, and every parent that a span names."""
+    stored = {span.span_id for span in trace.spans}
+    parents = {span.parent_id for span in trace.spans}
+    return b"" in parents and parents - {b""} <= stored
+
+
+def _spans_have(number: int) -> str:
+    return "1 span has" if number == 1 else f"{present.integer(number)} spans have"
+
+
+def _has_odd_times(span: Span) -> bool:
+    return not (usable_time(span.start_ns) and usable_time(span.end_ns)) or span.end_ns < span.start_ns

@@ -1,0 +1,210 @@
+"""The page of a trace, and what its modules ask for.
+
+| address                       | answers                                                         |
+|-------------------------------|-----------------------------------------------------------------|
+| `/trace/{trace_id}`           | the page; its parameters are in `address.py`, read by `view.py` |
+| `/trace/{trace_id}/rows.json` | the rows as columns                                             |
+| `/trace/{trace_id}/find?q=`   | the ids of the spans that a text finds                          |
+| `/trace/{trace_id}/stream`    | server-sent events: spans arrived                               |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from minitrace.errors import DecodeError, QueryTimeout, TraceQLError
+from minitrace.live import Live
+from minitrace.model import Kind
+from minitrace.store.dictionary import AttributeKey
+from minitrace.store.matches import TraceSummary
+from minitrace.store.store import Store
+from minitrace.traceql.names import string_text
+from minitrace.web import finding, span_pages, static, views
+from minitrace.web.address import Address
+from minitrace.web.lines import sheet
+from minitrace.web.lookup import read_id
+from minitrace.web.named import address_of, store_of, trace_id_of
+from minitrace.web.opened import Headline, Opened, OpenedTraces
+from minitrace.web.render import render
+from minitrace.web.rows import CRITICAL, ERROR, NO_SPAN, SLOW, Rows
+from minitrace.web.view import VIEWS, View, read_view
+from minitrace.web.wanted import while_wanted
+
+MOST_INLINE = 2000  # rows whose columns stand in the page
+STEP_S = 0.25  # how often the page hears of news at most
+PING_S = 15.0
+
+
+@while_wanted
+async def trace_page(request: Request) -> Response:
+    """A trace in one of its views; with ``?span=`` that span beside it."""
+    store, trace_id = store_of(request), trace_id_of(request)
+    summary = await store.summary(trace_id)
+    address = address_of(request, trace_id)
+    view = read_view(address.pairs)
+    opened = await _open(request, summary, view)
+    found = await _found(store, trace_id, view.find)
+    span_id = read_id(request.query_params.get("span", ""), 16)
+    return await render(
+        request,
+        "trace.html",
+        trace_hex=trace_id.hex(),
+        base=address.base,
+        url=address.url,
+        given=address.given,
+        likes=_traces_like(opened.headline),
+        views=VIEWS,
+        view=view,
+        headline=opened.headline,
+        summary=summary,
+        is_pinned=summary.is_pinned,
+        asked_span=request.query_params.get("span", ""),
+        **(await _shown(request, view, address, opened, found)),
+        **(await span_pages.span_context(request, trace_id, span_id, summary)),
+    )
+
+
+@while_wanted
+async def rows_json(request: Request) -> Response:
+    """The rows of a trace as columns; 304 while no span has come or gone."""
+    summary = await store_of(request).summary(trace_id_of(request))
+    view = read_view(request.query_params.multi_items())
+    tag = f'"{static.VERSION}-{summary.span_count}-{summary.removed_count}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if request.headers.get("If-None-Match") == tag:
+        return Response(status_code=304, headers=headers)
+    opened = await _open(request, summary, view, with_root=True)
+    body = await asyncio.to_thread(opened.rows.json)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+@while_wanted
+async def find(request: Request) -> Response:
+    """The ids of the spans that ``q`` finds, in the order of the trace's rows."""
+    store, trace_id = store_of(request), trace_id_of(request)
+    try:
+        ids = await _find(store, trace_id, request.query_params.get("q", ""))
+    except (TraceQLError, DecodeError) as error:
+        problem = error.message if isinstance(error, TraceQLError) else str(error)
+        return JSONResponse({"problem": problem, "drawing": getattr(error, "drawing", "")}, 422)
+    return JSONResponse({"ids": "".join(map(bytes.hex, ids))})
+
+
+async def stream(request: Request) -> Response:
+    """Server-sent events: `changed` whenever spans of the trace have arrived, until the browser leaves."""
+    state = request.app.state
+    return StreamingResponse(news(state.store, state.live, trace_id_of(request)), media_type="text/event-stream")
+
+
+async def news(store: Store, live: Live, trace_id: bytes) -> AsyncIterator[str]:
+    """The messages of the stream, until the server stops."""
+    watch = live.changes()
+    change = asyncio.ensure_future(anext(watch, None))
+    try:
+        yield ": here\n\n"
+        while True:
+            await asyncio.wait({change}, timeout=PING_S)
+            if not change.done():
+                yield ": ping\n\n"
+                continue
+            changed = change.result()
+            if changed is None:
+                return
+            if trace_id in changed:
+                span_count = (await store.summary(trace_id)).span_count
+                yield f"event: changed\ndata: {json.dumps({'spans': span_count})}\n\n"
+                await asyncio.sleep(STEP_S)  # what comes meanwhile is one more message
+            change = asyncio.ensure_future(anext(watch, None))
+    finally:
+        change.cancel()
+
+
+async def _open(request: Request, summary: TraceSummary, view: View, *, with_root: bool = False) -> Opened:
+    opened: OpenedTraces = request.app.state.opened
+    store = store_of(request)
+    return await opened.open(
+        store,
+        summary,
+        has_runs=view.has_runs,
+        is_adjusted=view.is_adjusted,
+        root=view.root if with_root else None,
+    )
+
+
+async def _found(store: Store, trace_id: bytes, text: str) -> tuple[set[bytes], str]:
+    """What a text finds, and what is wrong with it."""
+    try:
+        return set(await _find(store, trace_id, text)) if text else set(), ""
+    except (TraceQLError, DecodeError) as error:
+        return set(), error.message if isinstance(error, TraceQLError) else str(error)
+
+
+async def _find(store: Store, trace_id: bytes, text: str) -> list[bytes]:
+    trace = await store.trace(trace_id)
+    keys = await _attribute_keys(store)
+    found = await asyncio.to_thread(finding.find, trace.spans, text, keys)
+    return [node.span.span_id for node in trace.rows() if node.span.span_id in found]
+
+
+async def _attribute_keys(store: Store) -> list[AttributeKey]:
+    try:
+        return await store.attribute_keys()
+    except QueryTimeout:  # then numbers are compared as they are written
+        return []
+
+
+async def _shown(
+    request: Request, view: View, address: Address, opened: Opened, found: tuple[set[bytes], str]
+) -> dict[str, Any]:
+    """What the view's template shows."""
+    if view.view != "timeline":
+        parameters = request.query_params
+        shown = await views.context(store_of(request), opened.rows.trace_id, view.view, parameters, address.url)
+        return {"shown": shown}
+    rows, (ids, problem) = opened.rows, found
+    is_span = [not flags & NO_SPAN for flags in rows.flags]
+    matches = {row for row in range(len(rows)) if is_span[row] and rows.id(row) in ids} if ids else set()
+    page, selected = _number(request.query_params.get("page", "")), read_id(request.query_params.get("span", ""), 16)
+    lines = await asyncio.to_thread(sheet, rows, view, page, selected, matches)
+    return {
+        "sheet": lines,
+        "span_hex": selected.hex() if selected else "",
+        "find_problem": problem,
+        "counts": _counts(rows),
+        "kinds": sorted(set(rows.kind)),
+        "inline": rows.json().decode() if len(rows) <= MOST_INLINE else "",
+        "kind_names": {kind.value: kind.name.lower() for kind in Kind},
+    }
+
+
+def _traces_like(headline: Headline) -> str:
+    """A query for traces with the same root; "" without one."""
+    if not headline.root:
+        return ""
+    service, name = map(string_text, headline.root)
+    return f"{{ trace:rootService = {service} && trace:rootName = {name} }}"
+
+
+def _counts(rows: Rows) -> dict[str, int]:
+    """How many spans each pill shows."""
+    bits = {"errors": ERROR, "critical": CRITICAL, "slow": SLOW}
+    return {name: sum(1 for flags in rows.flags if flags & bit) for name, bit in bits.items()}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
+
+
+routes = [
+    Route("/trace/{trace_id}", trace_page),
+    Route("/trace/{trace_id}/rows.json", rows_json),
+    Route("/trace/{trace_id}/find", find),
+    Route("/trace/{trace_id}/stream", stream),
+]

@@ -1,0 +1,80 @@
+"""Finding spans within a trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from minitrace.errors import DecodeError, TraceQLError
+from minitrace.model import Event, Kind, Link, Resource, Span, Status, StatusCode
+from minitrace.web.finding import find
+from tests.samples import span, span_id
+
+SHOP = [
+    span("GET /cart", service="web", kind=Kind.SERVER, attributes={"http.response.status_code": 200}),
+    span("charge", "GET /cart", service="payment", status=Status(StatusCode.ERROR, "card Declined")),
+    span("SELECT", "charge", attributes={"db.query.text": "SELECT 1", "rows": [1, 2], "ok": True}),
+    span("log", "charge", events=[Event(1, "Boom", {"exception.type": "ValueError"})]),
+    span("other", "charge", links=[Link(b"t" * 16, b"s" * 8, attributes={"why": "retry"})]),
+    span("hosted", "charge", resource=Resource({"service.name": "bank", "host.name": "node-7"})),
+]
+
+
+def found(text: str, spans: list[Span] = SHOP) -> set[str]:
+    ids = find(spans, text)
+    return {span.name for span in spans if span.span_id in ids}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("cart", {"GET /cart"}),
+        ("PAYMENT", {"charge"}),
+        ("declined", {"charge"}),
+        ("server", {"GET /cart"}),
+        (span_id("log").hex(), {"log"}),
+        ("select 1", {"SELECT"}),
+        ("db.query", {"SELECT"}),
+        ("[1, 2]", {"SELECT"}),
+        ("ok=true", {"SELECT"}),
+        ("boom", {"log"}),
+        ("ValueError", {"log"}),
+        ("retry", {"other"}),
+        ("node-7", {"hosted"}),
+        ("host.name=node", {"hosted"}),
+        ("http.response.status_code=200", {"GET /cart"}),
+        ("http.response.status_code>=200", {"GET /cart"}),
+        ("http.response.status_code>200", set()),
+        ("nothing like it", set()),
+        ("  ", set()),
+    ],
+)
+def test_a_text_finds_spans_by_all_their_texts(text: str, names: set[str]) -> None:
+    assert found(text) == names
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("{ status = error }", {"charge"}),
+        ('{ name = "charge" } > { .ok = true }', {"SELECT"}),
+        ('{ resource.host.name =~ "node.*" }', {"hosted"}),
+        ("{ kind = server } | count() > 1", set()),
+    ],
+)
+def test_traceql_finds_what_it_finds_anywhere(query: str, names: set[str]) -> None:
+    assert found(query) == names
+
+
+@pytest.mark.parametrize("text", ["{ status = ", "{ } | rate()", '{ name =~ "(" }'])
+def test_a_query_with_a_mistake_says_so(text: str) -> None:
+    with pytest.raises(TraceQLError):
+        find(SHOP, text)
+
+
+def test_a_text_that_only_looks_like_a_condition_is_text() -> None:
+    assert found('x="') == set()
+
+
+def test_nobody_finds_a_novel() -> None:
+    with pytest.raises(DecodeError):
+        find(SHOP, "x" * 1001)
