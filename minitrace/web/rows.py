@@ -329,13 +329,14 @@ def _fill_more(found: Rows, tree: Tree, groups: Sequence[_Group], places: Mappin
         elif group.flag == CUT:
             found.more[places[-1 - number]] = {"cut": group.cut}
     untraced = gaps(tree)
+    grouped = {row for group in groups if group.flag == MISSING for row in group.rows}  # the row above them says it
     for row, node in enumerate(tree.nodes):
         span = node.span
         if not (span.attributes or node.problems or span.events or span.links or row in tree.shifts or row in untraced):
             continue
         more: dict[str, Any] = {}
-        if node.problems:
-            more["badges"] = node.problems
+        if problems := [one for one in node.problems if row not in grouped or not one.endswith("not received")]:
+            more["badges"] = problems
         if span.events and (ticks := _ticks(span, tree.start_ns - tree.shifts.get(row, 0))):
             more["ticks"] = ticks
         if span.links:

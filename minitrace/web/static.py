@@ -8,6 +8,7 @@ one version. Comments and indentation are for readers of the source, and stay he
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from importlib.resources import files
 
@@ -34,7 +35,7 @@ def without_spaces(text: str) -> str:
     return text.replace(";}", "}").strip()
 
 
-_LEANER = {"js": without_comments, "css": without_spaces, "svg": str.strip}
+_LEANER: dict[str, Callable[[str], str]] = {"js": without_comments, "css": without_spaces, "svg": str.strip}
 
 
 def _own() -> dict[str, bytes]:

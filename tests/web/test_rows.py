@@ -60,6 +60,7 @@ def test_a_parent_that_several_spans_name_and_that_was_not_received_is_a_row() -
     found = rows_of(span("a", "lost"), span("b", "lost", start_ms=1), span("c", "gone", start_ms=2))
     assert drawn(found) == "?\n  a\n  b\nc"
     assert found.id(0) == span_id("lost")
+    assert 1 not in found.more
     assert found.more[3]["badges"] == [f"parent {span_id('gone').hex()} not received"]
 
 
