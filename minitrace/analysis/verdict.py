@@ -95,8 +95,15 @@ def _own(tree: Tree, path: Sequence[critical.Stretch]) -> Claim | None:
 def _most(tree: Tree, spent: Counter[int], place: Callable[[int], str]) -> Claim | None:
     """The place at which most time was spent, if that is a good part of the trace."""
     rows_at: dict[str, list[int]] = {}
+    known: dict[tuple[int, str, int, bool], str] = {}  # places by what decides them, where attributes do not
     for row in spent:
-        rows_at.setdefault(place(row), []).append(row)
+        span = tree.span(row)
+        if span.attributes:
+            name = place(row)
+        else:
+            key = id(span.resource), span.name, span.kind, tree.sizes[row] > 1
+            name = known[key] = known.get(key) or place(row)
+        rows_at.setdefault(name, []).append(row)
     times = {name: sum([spent[row] for row in rows]) for name, rows in rows_at.items()}
     name = max(times, key=times.__getitem__, default="")
     if not times or times[name] < tree.duration_ns * LEAST_OWN or not times[name]:

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from minitrace import present
 from minitrace.analysis import repeats, signatures
+from minitrace.analysis.critical import critical_path
 from minitrace.analysis.skew import shifts
 from minitrace.analysis.tree import tree
 from minitrace.analysis.verdict import verdict
@@ -120,8 +121,9 @@ def _opened(
     outline = tree(trace, shifts(trace) if is_adjusted else None)
     runs = repeats.runs(outline)
     top = next((row for row, node in enumerate(outline.nodes) if node.span.span_id == root), None) if root else None
-    found = rows.rows(outline, runs if has_runs else (), slots, top)
-    claims = verdict(outline, runs)
+    path = critical_path(outline)
+    found = rows.rows(outline, runs if has_runs else (), slots, top, path=path)
+    claims = verdict(outline, runs, path=path)
     main = trace.root
     headline = Headline(
         root=(main.span.service, main.span.name) if main else None,

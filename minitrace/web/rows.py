@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from minitrace.analysis.critical import critical_path
+from minitrace.analysis.critical import Stretch, critical_path
 from minitrace.analysis.repeats import Run
 from minitrace.analysis.timing import gaps, outliving, own_times
 from minitrace.analysis.tree import Tree
@@ -115,15 +115,25 @@ class Rows:
         return ("{" + ",".join(parts) + "}").replace("<", "\\u003c").encode("utf-8", "replace")
 
 
-def rows(tree: Tree, runs: Sequence[Run] = (), slots: Mapping[str, int] | None = None, root: int | None = None) -> Rows:
-    """The rows of a trace, or of what hangs below the tree's row `root`; `slots` are the colours of services."""
+def rows(
+    tree: Tree,
+    runs: Sequence[Run] = (),
+    slots: Mapping[str, int] | None = None,
+    root: int | None = None,
+    *,
+    path: Sequence[Stretch] | None = None,
+) -> Rows:
+    """The rows of a trace, or of what hangs below the tree's row `root`; `slots` are the colours of services.
+
+    The critical `path` is found here, unless it is known already.
+    """
     order, depths, groups = _arranged(tree, runs, root)
     found = Rows(tree.trace.trace_id, tree.start_ns, tree.duration_ns, len(tree))
     found.depth = array("q", depths)
     found.size = _sizes(depths)
     if len(order) > MAX_ROWS:
         order = _cut(found, order, groups)
-    _fill(found, tree, order, groups, slots or {})
+    _fill(found, tree, order, groups, slots or {}, critical_path(tree) if path is None else path)
     return found
 
 
@@ -265,13 +275,20 @@ def _upper(depths: Sequence[int]) -> bytearray:
     return kept
 
 
-def _fill(found: Rows, tree: Tree, order: list[int], groups: list[_Group], slots: Mapping[str, int]) -> None:
+def _fill(
+    found: Rows,
+    tree: Tree,
+    order: list[int],
+    groups: list[_Group],
+    slots: Mapping[str, int],
+    path: Sequence[Stretch],
+) -> None:
     """Columns by the tree's rows, then those of groups from the last to the first: group n is at -1 - n in both."""
-    own, stretches = own_times(tree), critical_path(tree)
+    own = own_times(tree)
     spans = [node.span for node in tree.nodes]
     firsts = [spans[group.rows[0]] for group in reversed(groups)]
     shown = [_extent(tree, own, group) for group in reversed(groups)]
-    flags = _flags(tree, own, {stretch.row for stretch in stretches}) + [group.flag for group in reversed(groups)]
+    flags = _flags(tree, own, {stretch.row for stretch in path}) + [group.flag for group in reversed(groups)]
 
     def column(values: list[int]) -> array[int]:
         return array("q", map(values.__getitem__, order))
@@ -297,7 +314,7 @@ def _fill(found: Rows, tree: Tree, order: list[int], groups: list[_Group], slots
     found.ids = b"".join(map(ids.__getitem__, order))
     places = {row: place for place, row in enumerate(order)}
     found.critical = array(
-        "q", [number for one in stretches if one.row in places for number in (places[one.row], one.begin, one.end)]
+        "q", [number for one in path if one.row in places for number in (places[one.row], one.begin, one.end)]
     )
     _fill_more(found, tree, groups, places)
 
