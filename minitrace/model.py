@@ -142,9 +142,7 @@ class Span:
     @property
     def duration_ns(self) -> int:
         """How long it took; 0 where it claims to end before it starts, or a time is not usable."""
-        if not (usable_time(self.start_ns) and usable_time(self.end_ns)):
-            return 0
-        return max(0, self.end_ns - self.start_ns)
+        return self.end_ns - self.start_ns if 0 < self.start_ns <= self.end_ns < MAX_TIME_NS else 0
 
     @property
     def is_error(self) -> bool:

@@ -18,7 +18,7 @@ from minitrace.analysis.critical import critical_path
 from minitrace.analysis.skew import shifts
 from minitrace.analysis.tree import tree
 from minitrace.analysis.verdict import verdict
-from minitrace.model import Span, Trace, usable_time
+from minitrace.model import MAX_TIME_NS, Span, Trace
 from minitrace.store.matches import TraceSummary
 from minitrace.store.store import Store
 from minitrace.store.traces import Wanted
@@ -182,4 +182,4 @@ def _spans_have(number: int) -> str:
 
 
 def _has_odd_times(span: Span) -> bool:
-    return not (usable_time(span.start_ns) and usable_time(span.end_ns)) or span.end_ns < span.start_ns
+    return not 0 < span.start_ns <= span.end_ns < MAX_TIME_NS

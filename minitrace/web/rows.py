@@ -293,7 +293,8 @@ def _fill(
     def column(values: list[int]) -> array[int]:
         return array("q", map(values.__getitem__, order))
 
-    by_resource = {id(span.resource): span.service for span in chain(spans, firsts)}
+    resources = {id(span.resource): span.resource for span in spans}
+    by_resource = {key: resource.service for key, resource in resources.items()}
     services = {name: number for number, name in enumerate(dict.fromkeys(by_resource.values()))}
     numbers = {resource: services[name] for resource, name in by_resource.items()}
     labels = [span.name for span in spans] + [group.label for group in reversed(groups)]
