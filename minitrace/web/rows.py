@@ -9,7 +9,7 @@ checkout  POST /pay          █████████████████
 
 Most rows are spans. A *run* stands for siblings that repeat, a *missing* row for a parent that was not received and
 that several spans name, a *cut* row for those left out because nobody reads 100 000. Columns are compact: the page of
-50 000 spans is drawn again from 5 MB, without its spans.
+50 000 spans is drawn again from some megabytes, without its spans.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Rows:
     critical: array[int] = field(default_factory=_column)
     more: dict[int, dict[str, Any]] = field(default_factory=dict)
     cut: int = 0
+    _json: bytes = b""
 
     def __len__(self) -> int:
         return len(self.depth)
@@ -99,7 +100,12 @@ class Rows:
         return None
 
     def json(self) -> bytes:
-        """What the page's module draws. Made column by column: one call would hold Python's lock too long."""
+        """What the page's module draws, made once."""
+        self._json = self._json or self._document()
+        return self._json
+
+    def _document(self) -> bytes:
+        """Column by column, as one call would hold Python's lock too long."""
         head = {
             "trace": self.trace_id.hex(),
             "start": str(self.start_ns),

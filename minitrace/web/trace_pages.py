@@ -14,6 +14,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -38,6 +39,7 @@ from minitrace.web.view import VIEWS, View, read_view
 from minitrace.web.wanted import while_wanted
 
 MOST_INLINE = 2000  # rows whose columns stand in the page
+PIECE_BYTES = 256 * 1024
 STEP_S = 0.25  # how often the page hears of news at most
 PING_S = 15.0
 
@@ -82,7 +84,15 @@ async def rows_json(request: Request) -> Response:
         return Response(status_code=304, headers=headers)
     opened = await _open(request, summary, view, with_root=True)
     body = await asyncio.to_thread(opened.rows.json)
-    return Response(body, media_type="application/json", headers=headers)
+    headers["Content-Length"] = str(len(body))
+    return StreamingResponse(_pieces(body), media_type="application/json", headers=headers)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Megabytes written at once would keep others waiting for 20 ms."""
+    for place in range(0, len(body), PIECE_BYTES):
+        yield body[place : place + PIECE_BYTES]
+        await asyncio.sleep(0)
 
 
 @while_wanted
@@ -175,6 +185,7 @@ async def _shown(
     lines = await asyncio.to_thread(sheet, rows, view, page, selected, matches)
     return {
         "sheet": lines,
+        "rows_query": _rows_query(address),
         "span_hex": selected.hex() if selected else "",
         "find_problem": problem,
         "counts": _counts(rows),
@@ -190,6 +201,12 @@ def _traces_like(headline: Headline) -> str:
         return ""
     service, name = map(string_text, headline.root)
     return f"{{ trace:rootService = {service} && trace:rootName = {name} }}"
+
+
+def _rows_query(address: Address) -> str:
+    """What `trace.js` asks for the rows with."""
+    pairs = [(name, address.given(name)) for name in ("runs", "skew") if address.given(name)]
+    return f"?{urlencode(pairs)}" if pairs else ""
 
 
 def _counts(rows: Rows) -> dict[str, int]:

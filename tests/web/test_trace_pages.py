@@ -179,9 +179,11 @@ async def test_the_rows_of_a_small_trace_stand_in_the_page(client: httpx.AsyncCl
 async def test_the_rows_of_a_large_trace_are_asked_for(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_pages, "MOST_INLINE", 7)
+    monkeypatch.setattr(trace_pages, "MOST_INLINE", 6)
     await store.add(SHOP)
-    assert (await get(client, url("a"))).all("pre", id="rows") == []
+    page = await get(client, f"{url('a')}?find=x&skew=raw&runs=0")
+    assert page.all("pre", id="rows") == []
+    assert page.one("link", rel="preload").attributes["href"] == f"{url('a')}/rows.json?runs=0&skew=raw"
 
 
 async def test_rows_are_not_sent_twice_until_a_span_arrives(client: httpx.AsyncClient, store: Store) -> None:
