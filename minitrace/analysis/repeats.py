@@ -43,8 +43,9 @@ def runs(tree: Tree, least: int = 5) -> list[Run]:
 
 def _families(tree: Tree, least: int) -> Iterator[tuple[int, Iterable[int]]]:
     """Rows with one parent, where they are many enough."""
-    if len(tree.trace.tops) >= least:
-        yield -1, tree.tops()
+    # Orphans are siblings if they name the same parent, also where it was not received.
+    for tops in _groups(tree.tops(), lambda row: tree.span(row).parent_id, least):
+        yield -1, tops
     for row, node in enumerate(tree.nodes):
         if len(node.children) >= least:
             yield row, tree.children(row)

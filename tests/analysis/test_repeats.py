@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from minitrace.analysis.repeats import Run, runs, signature
 from minitrace.analysis.signatures import ATTRIBUTES, LONGEST_LABEL, is_call, label
 from minitrace.analysis.tree import Tree, tree
-from minitrace.model import Attributes, Kind, Span
+from minitrace.model import Attributes, Kind, Span, Trace
 from tests.analysis.alike import alike_trees
 from tests.analysis.growing import MANY, fan, grown
-from tests.samples import MS, span
+from tests.samples import MS, TRACE, span
 
 UUID = "1f0c5a12-8f3a-4c1e-9b7d-0a1b2c3d4e5f"
 
@@ -245,6 +245,13 @@ def test_alike_siblings_need_not_stand_side_by_side() -> None:
     assert rows_of(runs(rows)) == [(1, 2, 4, 5, 6)]
 
 
+def test_orphans_are_siblings_only_if_they_name_the_same_parent() -> None:
+    some = [span("task", f"lost {n % 2}", id=str(n), start_ms=n) for n in range(8)]
+    assert runs(tree(Trace(TRACE, some))) == []
+    (run,) = runs(tree(Trace(TRACE, [*some, *(span("task", "lost 0", id=f"more {n}") for n in range(2))])))
+    assert len(run.rows) == 6
+
+
 def test_tops_can_be_a_run_whose_parent_is_none() -> None:
     assert [(run.parent, run.rows) for run in runs(grown(*many(5)))] == [(-1, (0, 1, 2, 3, 4))]
 
@@ -284,12 +291,12 @@ def test_20_000_siblings_are_one_run() -> None:
 @given(alike_trees())
 def test_runs_are_what_a_plain_count_of_siblings_finds(rows: Tree) -> None:
     alike = Counter(
-        (parent, rows.span(row).service, rows.span(row).kind, rows.span(row).name)
+        (parent, rows.span(row).parent_id, rows.span(row).service, rows.span(row).kind, rows.span(row).name)
         for row, parent in enumerate(rows.parents)
     )
     expected = Counter({key: count for key, count in alike.items() if count >= 2})
+    firsts = [(run, rows.span(run.rows[0])) for run in runs(rows, least=2)]
     found = {
-        (run.parent, rows.span(run.rows[0]).service, rows.span(run.rows[0]).kind, run.label): len(run.rows)
-        for run in runs(rows, least=2)
+        (run.parent, first.parent_id, first.service, first.kind, run.label): len(run.rows) for run, first in firsts
     }
     assert found == expected

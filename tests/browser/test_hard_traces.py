@@ -173,7 +173,7 @@ def test_names_from_right_to_left_leave_the_other_columns_alone(server: Server, 
 
 
 def test_orphans_stand_below_the_parent_that_is_missing(server: Server, page: Page) -> None:
-    open_trace(server, page, "all orphans", "?runs=0")
+    open_trace(server, page, "all orphans")
     expect(page.locator("#summary h1")).to_contain_text("root not received")
     missing = page.locator(".row.missing")
     expect(missing).to_have_count(5)
