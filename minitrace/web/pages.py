@@ -105,7 +105,7 @@ async def set_theme(request: Request) -> Response:
     theme = form.get("theme", "")
     if theme not in THEMES:
         raise HTTPException(400, f"A theme is one of {', '.join(THEMES)}.")
-    response = _go_back(request, form, "/")
+    response = Response(status_code=204) if "HX-Request" in request.headers else _go_back(request, form, "/")
     response.set_cookie(THEME_COOKIE, theme, max_age=YEAR_S, httponly=True, samesite="lax")
     return response
 

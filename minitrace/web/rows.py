@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from minitrace import present
 from minitrace.analysis.critical import Stretch, critical_path
 from minitrace.analysis.repeats import Run
 from minitrace.analysis.timing import gaps, outliving, own_times
@@ -47,7 +48,8 @@ class Rows:
     """One entry a row in every column, depth first; times are nanoseconds since `start_ns`.
 
     `size` counts the rows of a subtree with its own. `ids` are eight bytes a row: of the span, of a run's first
-    span, of the missing parent. `critical` is (row, begin, end), one after another. `more` is what few rows have.
+    span, of the missing parent. `critical` is (row, begin, end), one after another in that order. `more` is what few
+    rows have.
     """
 
     trace_id: bytes
@@ -112,13 +114,25 @@ class Rows:
             "duration": self.duration_ns,
             "total": self.total,
             "cut": self.cut,
-            "services": self.services,
+            "services": [(name, slot, present.printable(name)) for name, slot in self.services],
+            "names": [present.printable(name) or "(no name)" for name in self.names],
         }
-        parts = [json.dumps(head, ensure_ascii=False)[1:-1], f'"names":{_json(self.names)}']
+        parts = [json.dumps(head, ensure_ascii=False)[1:-1]]
         parts += (f'"{column}":{_json(list(getattr(self, column)))}' for column in _COLUMNS)
-        parts += [f'"critical":{_json(list(self.critical))}', f'"more":{_json(self.more)}', f'"ids":"{self.ids.hex()}"']
+        parts += [
+            f'"critical":{_json(list(self._critical()))}',
+            f'"more":{_json(self.more)}',
+            f'"ids":"{self.ids.hex()}"',
+        ]
         # "<" could end the script element that it may stand in
         return ("{" + ",".join(parts) + "}").replace("<", "\\u003c").encode("utf-8", "replace")
+
+    def _critical(self) -> Iterator[int]:
+        """The critical path in small numbers: rows since the one before, begin since the row's, length."""
+        numbers, before = iter(self.critical), 0
+        for row, begin, end in zip(numbers, numbers, numbers, strict=True):
+            yield from (row - before, begin - self.begin[row], end - begin)
+            before = row
 
 
 def rows(
@@ -320,9 +334,8 @@ def _fill(
     ]
     found.ids = b"".join(map(ids.__getitem__, order))
     places = {row: place for place, row in enumerate(order)}
-    found.critical = array(
-        "q", [number for one in path if one.row in places for number in (places[one.row], one.begin, one.end)]
-    )
+    critical = sorted((places[one.row], one.begin, one.end) for one in path if one.row in places)
+    found.critical = array("q", chain.from_iterable(critical))
     _fill_more(found, tree, groups, places)
 
 

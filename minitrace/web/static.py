@@ -23,9 +23,9 @@ _VENDORED = _FOLDER.joinpath("vendor")
 
 
 def without_comments(text: str) -> str:
-    """A module of ours as a browser needs it: without comments on lines of their own, and without indentation."""
-    lines = map(str.strip, text.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+    """A module of ours as a browser needs it: without indentation and comments, which have a space after "//"."""
+    lines = (re.sub(r"(^|\s)// .*", "", line).strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line)
 
 
 def without_spaces(text: str) -> str:

@@ -205,8 +205,7 @@ def _traces_like(headline: Headline) -> str:
 
 def _rows_query(address: Address) -> str:
     """What `trace.js` asks for the rows with."""
-    pairs = [(name, address.given(name)) for name in ("runs", "skew") if address.given(name)]
-    return f"?{urlencode(pairs)}" if pairs else ""
+    return urlencode([(name, address.given(name)) for name in ("runs", "skew") if address.given(name)])
 
 
 def _counts(rows: Rows) -> dict[str, int]:

@@ -80,7 +80,7 @@ def test_a_page_has_no_serious_violation(server: Server, any_page: Page, path: s
     assert violations(any_page) == []
 
 
-@pytest.mark.parametrize("opened", [".hiding summary", ".taking summary", "[data-do=keys]"])
+@pytest.mark.parametrize("opened", [".hiding summary", ".taking summary", "[data-do='?']"])
 def test_what_opens_on_a_trace_has_no_serious_violation(server: Server, any_page: Page, opened: str) -> None:
     any_page.goto(server.url + TRACE)
     expect(any_page.locator("mt-trace.drawn .row").first).to_be_attached()

@@ -65,7 +65,7 @@ class Page:
         parser = _Parser()
         parser.feed(html)
         parser.close()
-        self.elements = parser.elements
+        self.elements = [each for each in parser.elements if not any(above.tag == "template" for above in each.parents)]
         self.texts = parser.texts
 
     @property

@@ -98,9 +98,16 @@ def test_the_document_has_every_column_at_one_length() -> None:
     columns = ("depth", "size", "service", "name", "kind", "begin", "length", "own", "flags")
     assert {len(document[column]) for column in columns} == {8}
     assert len(document["ids"]) == 16 * 8
-    assert document["services"] == [["shop", 0]]
+    assert document["services"] == [["shop", 0, "shop"]]
     assert document["more"]["2"]["run"]["count"] == 5
     assert (document["trace"], document["total"], document["cut"]) == (TRACE.hex(), 7, 0)
+
+
+def test_the_critical_path_is_in_the_document_as_steps_from_row_to_row() -> None:
+    found = rows_of(span("root", duration_ms=10), span("a", "root", start_ms=2, duration_ms=5))
+    assert list(found.critical) == [0, 0, 2 * MS, 0, 7 * MS, 10 * MS, 1, 2 * MS, 7 * MS]
+    steps = [0, 0, 2 * MS, 0, 7 * MS, 3 * MS, 1, 0, 5 * MS]
+    assert json.loads(found.json())["critical"] == steps
 
 
 def test_the_document_ends_no_element_and_takes_any_text() -> None:

@@ -116,7 +116,7 @@ def test_the_modules_are_one_script_without_imports() -> None:
     assert "import(" not in script
     assert "</script" not in script
     assert "<!--" not in script
-    assert 'const { Waterfall } = modules["waterfall.js"];' in script
+    assert 'const { Waterfall, parts } = modules["waterfall.js"];' in script
 
 
 def test_each_module_has_what_others_ask_of_it() -> None:

@@ -1,12 +1,15 @@
 // What every page gains from scripts: copy buttons, the theme without a reload, "/", completion of every word, tidy
-// URLs, a word on errors.
-// Listeners are on the document, because htmx replaces the body when the reader goes back.
+// URLs, a field that sifts attributes, a word on errors.
 
 document.documentElement.classList.add("js");
 
-export const isTyping = (event) =>
-  event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented ||
-  event.target.closest?.("input, select, textarea, [contenteditable]") != null;
+// Calls `act` with what an event is about. Listens on the document, because htmx replaces what is in it.
+export function on(type, selector, act) {
+  document.addEventListener(type, (event) => {
+    const found = event.target.closest?.(selector);
+    if (found) act(found, event);
+  });
+}
 
 let toastTimer;
 function toast(text) {
@@ -18,12 +21,11 @@ function toast(text) {
 }
 
 // Copies the text of an element, or of an address of ours: as a promise, since Safari allows no copying after a wait.
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest?.("[data-copy], [data-copy-url]");
-  if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+on("click", "[data-copy], [data-copy-url]", async (button, event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   const { copy, copyUrl } = button.dataset;
-  const text = copyUrl ? fetched(copyUrl) : new Blob([document.getElementById(copy).textContent.trim()], { type: "text/plain" });
+  const text = copyUrl ? fetched(copyUrl) : plain(document.getElementById(copy).textContent.trim());
   try {
     await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
     button.dataset.label ??= button.textContent;
@@ -34,39 +36,32 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+const plain = (text) => new Blob([text], { type: "text/plain" });
+
 async function fetched(url) {
   const answer = await fetch(url);
   if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
-  return new Blob([await answer.text()], { type: "text/plain" });
+  return plain(await answer.text());
 }
 
-document.addEventListener("submit", async (event) => {
-  const form = event.target.closest("form.theme");
-  if (!form || !event.submitter) return;
-  event.preventDefault();
-  const theme = event.submitter.value;
-  document.documentElement.dataset.theme = theme;
-  for (const button of form.querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(button.value === theme));
-  }
-  const body = new URLSearchParams({ theme, next: location.pathname });
-  const answer = await fetch(form.action, { method: "POST", body, redirect: "manual" }).catch(() => null);
-  if (!answer) toast("The server does not answer");
+// htmx tells the server.
+on("submit", "form.theme", (form, { submitter: { value } }) => {
+  document.documentElement.dataset.theme = value;
+  document.dispatchEvent(new Event("theme"));
+  for (const button of form.querySelectorAll("button")) button.ariaPressed = button.value === value;
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || isTyping(event)) return;
   const box = document.querySelector("[data-shortcut='/']");
-  if (!box) return;
+  if (!box || event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.target.closest?.("input, select, textarea, [contenteditable]")) return;
   event.preventDefault();
   box.focus();
   box.select();
 });
 
 // A browser's list completes the whole field: offer what was typed before the last word together with each of its words.
-document.addEventListener("input", (event) => {
-  const field = event.target.closest?.("input[data-completes]");
-  if (!field) return;
+on("input", "input[data-completes]", (field) => {
   const before = field.value.slice(0, field.value.lastIndexOf(" ") + 1);
   if (before === (field.dataset.before ?? "")) return;
   field.dataset.before = before;
@@ -76,22 +71,27 @@ document.addEventListener("input", (event) => {
   }
 });
 
+// Leaves the attributes of a span that have the field's text in their key or value.
+on("input", "input.sift", (field) => {
+  const text = field.value.trim().toLowerCase(), panel = field.closest(".span-detail");
+  panel.classList.toggle("sifted", text !== "");
+  for (const row of panel.querySelectorAll(".attributes tbody")) {
+    const parts = [...row.querySelectorAll("th, .value, pre")];
+    row.hidden = !parts.some((part) => part.textContent.toLowerCase().includes(text));
+  }
+});
+
 // Fields left empty say nothing: keep them out of the address.
 function dropEmpty(fields) {
   for (const [name, value] of [...fields]) if (value === "") fields.delete(name);
 }
-document.addEventListener("formdata", (event) => {
-  if (event.target.method === "get") dropEmpty(event.formData);
-});
-document.addEventListener("htmx:config:request", (event) => {
-  const { body, method } = event.detail.ctx.request;
-  if (method === "GET" && body) dropEmpty(body);
-});
+on("formdata", "form[method=get]", (form, { formData }) => dropEmpty(formData));
+on("htmx:config:request", "[hx-get]", (element, { detail }) => dropEmpty(detail.ctx.request.body ?? []));
 
-document.addEventListener("htmx:response:error", (event) => {
-  const { status } = event.detail.ctx.response;
-  if (status !== 422) toast(`The server answered ${status}: ${event.detail.ctx.text.slice(0, 200)}`);
+document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
+  const { status } = ctx.response;
+  if (status !== 422) toast(`The server answered ${status}: ${ctx.text.slice(0, 200)}`);
 });
-document.addEventListener("htmx:error", (event) => {
-  if (event.detail.error?.name !== "AbortError") toast("The server does not answer");
+document.addEventListener("htmx:error", ({ detail: { error } }) => {
+  if (error?.name !== "AbortError") toast("The server does not answer");
 });

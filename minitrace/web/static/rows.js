@@ -8,67 +8,58 @@ const KINDS = ["unspecified", "internal", "server", "client", "producer", "consu
 const DIGITS = 16; // of a span id
 const SHORT = 8; // of one in the address
 
+export const clamp = (value, least, most) => Math.max(Math.min(value, most), least);
+
 export class Rows {
+  shown = []; // the rows that are seen, in order; `see` fills it
+  found = [];
+
   constructor(doc) {
-    this.doc = doc;
-    this.count = doc.depth.length;
-    this.duration = doc.duration;
-    for (const name of ["depth", "size", "service", "name", "kind", "flags"]) this[name] = new Uint32Array(doc[name]);
-    for (const name of ["begin", "length"]) this[name] = new Float64Array(doc[name]);
-    this.services = doc.services.map(([name]) => printable(name));
-    this.slots = doc.services.map(([, slot]) => slot);
-    this.names = doc.names.map((name) => printable(name) || "(no name)");
-    this.shown = new Int32Array(0); // the rows that are seen, in order; `see` fills it
-    this.place = new Int32Array(this.count); // where in `shown` a row is, or the one that hides it; -1 for none
-    this.folded = new Uint8Array(this.count);
-    this.matches = new Uint8Array(this.count);
+    Object.assign(this, doc, { doc, count: doc.depth.length, services: doc.services.map(([, , name]) => name) });
+    // Of each row: its place in `shown`, or that of the row that hides it, or -1; whether it is folded, and matches; its
+    // parent, or -1; its position among its siblings; how many children it has, the tops being those of the last; errors
+    // and stretches of the critical path before it, so that those of a subtree are one subtraction.
+    const columns = ["place", "folded", "matches", "parent", "position", "children", "errors", "stretches"];
+    for (const name of columns) this[name] = new Int32Array(this.count + 1);
     this.#relate();
-    this.#sortCritical(doc.critical);
   }
 
-  // Parents, places among siblings, and errors before each row, so that those of a subtree are one subtraction.
   #relate() {
-    const { count, depth, flags } = this, above = [];
-    this.parent = new Int32Array(count);
-    this.position = new Uint32Array(count);
-    this.children = new Uint32Array(count + 1); // how many; the tops are the last one's
-    this.errors = new Uint32Array(count + 1);
-    this.levels = 1;
-    for (let row = 0; row < count; row++) {
+    const { count, depth, begin } = this, critical = this.critical = new Float64Array(this.critical), above = [];
+    for (let i = 0, row = 0; i < critical.length; i += 3) { // it comes as small numbers
+      row = critical[i] += row;
+      critical[i + 1] += begin[row];
+      critical[i + 2] += critical[i + 1];
+    }
+    for (let row = 0, stretch = 0; row < count; row++) {
       const parent = this.parent[row] = depth[row] ? above[depth[row] - 1] : -1;
       above[depth[row]] = row;
       this.position[row] = ++this.children[parent < 0 ? count : parent];
-      this.errors[row + 1] = this.errors[row] + ((flags[row] & (ERROR | NO_SPAN)) === ERROR ? 1 : 0);
-      this.levels = Math.max(this.levels, depth[row] + 1);
+      this.errors[row + 1] = this.errors[row] + this.is(row, ERROR);
+      while (critical[3 * stretch] === row) stretch++;
+      this.stretches[row + 1] = stretch;
     }
+    this.levels = above.length;
   }
 
-  // The critical path's stretches by row: those of a subtree lie side by side, and are drawn on it once it is folded.
-  #sortCritical(triples) {
-    const ends = this.criticalEnds = new Uint32Array(this.count + 1);
-    for (let i = 0; i < triples.length; i += 3) ends[triples[i] + 1]++;
-    for (let row = 0; row < this.count; row++) ends[row + 1] += ends[row];
-    const next = ends.slice(), critical = this.critical = new Float64Array(triples.length / 3 * 2);
-    for (let i = 0; i < triples.length; i += 3) critical.set([triples[i + 1], triples[i + 2]], next[triples[i]]++ * 2);
-  }
-
-  id(row) { return this.doc.ids.substr(row * DIGITS, DIGITS); }
+  id(row) { return this.ids.substr(row * DIGITS, DIGITS); }
   key(row) { return this.is(row, RUN) ? `r${this.id(row)}` : this.id(row); }
-  short(key) { return key.slice(0, SHORT + (key[0] === "r")); }
+  short(row) { return this.key(row).slice(0, SHORT + this.is(row, RUN)); }
   is(row, flag) { return (this.flags[row] & flag) !== 0; }
   isShown(row) { return row >= 0 && this.shown[this.place[row]] === row; }
   end(row) { return this.begin[row] + this.length[row]; }
-  more(row) { return this.doc.more[row] ?? {}; }
-  slot(row) { return this.slots[this.service[row]]; }
-  siblings(row) { return this.children[this.parent[row] < 0 ? this.count : this.parent[row]]; }
+  extra(row) { return this.more[row] ?? {}; }
+  slot(row) { return this.doc.services[this.service[row]][1]; }
+  siblings(row) { return this.children.at(this.parent[row]); }
   errorsBelow(row) { return this.errors[row + this.size[row]] - this.errors[row + 1]; }
   withFlag(flag) { return [...this.flags.keys()].filter((row) => this.is(row, flag)); }
 
   // The row of a span id or of the beginning of one, "r…" for a run; -1 for none.
   find(key = "") {
-    const isRun = key[0] === "r", id = isRun ? key.slice(1) : key, { ids } = this.doc;
-    for (let at = id ? ids.indexOf(id) : -1; at >= 0; at = ids.indexOf(id, at + 1)) {
-      if (at % DIGITS === 0 && (isRun ? this.is(at / DIGITS, RUN) : !this.is(at / DIGITS, NO_SPAN))) return at / DIGITS;
+    const isRun = key[0] === "r", id = key.replace("r", "");
+    for (let at = this.ids.indexOf(id); id && at >= 0; at = this.ids.indexOf(id, at + 1)) {
+      const row = at / DIGITS;
+      if (Number.isInteger(row) && this.is(row, isRun ? RUN : NO_SPAN) === isRun) return row;
     }
     return -1;
   }
@@ -82,7 +73,7 @@ export class Rows {
 
   parentSpan(row) {
     const parent = this.parent[row];
-    return parent >= 0 && this.is(parent, RUN) ? this.parent[parent] : parent;
+    return this.is(parent, RUN) ? this.parent[parent] : parent;
   }
 
   // Fills `shown`, `place` and `folded` for a view; see `readView`.
@@ -90,37 +81,36 @@ export class Rows {
     const { size, place, folded, parent } = this, root = this.find(view.root);
     this.first = Math.max(root, 0);
     this.last = root < 0 ? this.count : root + size[root];
-    this.top = this.count ? this.depth[this.first] : 0;
-    const isFiltered = view.only || view.min > 0 || view.show.length + view.hide.length + view.without.length > 0;
-    const kept = this.kept = isFiltered ? this.#keep(view) : null, shown = new Int32Array(this.last - this.first);
+    this.top = this.depth[this.first] ?? 0;
+    const isFiltered = view.only || view.min > 0 || [...view.show, ...view.hide, ...view.without].length > 0;
+    const kept = this.kept = isFiltered ? this.#keep(view) : null;
     this.usual = isFiltered ? 0 : RUN; // what is folded unless it was unfolded
     this.#fold(view);
+    this.shown = [];
     place.fill(-1);
-    let count = 0;
     for (let row = this.first; row < this.last;) {
       const isOut = kept && !kept[row], next = row + (isOut || folded[row] ? size[row] : 1);
-      place.fill(isOut ? place[parent[row]] ?? -1 : count, row, next);
-      if (!isOut) shown[count++] = row;
+      place.fill(isOut ? place[parent[row]] ?? -1 : this.shown.length, row, next);
+      if (!isOut) this.shown.push(row);
       row = next;
     }
-    this.shown = shown.subarray(0, count);
   }
 
   #fold({ depth, toggled }) {
     for (let row = this.first; row < this.last; row++) {
+      if (this.size[row] < 2) continue;
       const usual = this.is(row, this.usual) || (depth > 0 && this.depth[row] - this.top >= depth - 1);
-      const isToggled = toggled.size > 0 && this.size[row] > 1 && toggled.has(this.short(this.key(row)));
-      this.folded[row] = this.size[row] > 1 && usual !== isToggled;
+      this.folded[row] = usual !== (toggled.size > 0 && toggled.has(this.short(row)));
     }
   }
 
   // 2 for rows that pass the filters, 1 for those that only have such rows below them.
   #keep({ show, hide, without, min, only }) {
-    const kept = new Uint8Array(this.count), { parent, flags, kind, service, length, matches } = this;
+    const kept = new Uint8Array(this.count), { parent, kind, service, length, matches } = this;
     const pills = show.reduce((bits, pill) => bits | PILLS[pill], 0);
     const hidden = this.doc.services.map(([name]) => hide.includes(name)), kinds = KINDS.map((name) => without.includes(name));
     for (let row = this.last - 1; row >= this.first; row--) {
-      if (!(flags[row] & NO_SPAN) && (!pills || flags[row] & pills) && !hidden[service[row]] && !kinds[kind[row]]
+      if (!this.is(row, NO_SPAN) && (!pills || this.is(row, pills)) && !hidden[service[row]] && !kinds[kind[row]]
         && length[row] >= min && (!only || matches[row])) kept[row] = 2;
       if (kept[row] && parent[row] >= 0) kept[parent[row]] ||= 1;
     }
@@ -141,18 +131,19 @@ export class Rows {
 
   // Errors in the order of interest: those that began deepest first, then those that only passed them on.
   errorRows() {
-    const passedOn = (row) => (this.errorsBelow(row) ? 1 : 0);
-    return this.withFlag(ERROR).sort((a, b) => passedOn(a) - passedOn(b) || this.depth[b] - this.depth[a] || a - b);
+    const passedOn = (row) => this.errorsBelow(row) > 0;
+    return this.withFlag(ERROR).sort((a, b) => passedOn(a) - passedOn(b) || this.depth[b] - this.depth[a]);
   }
 
   label(row) {
+    const { run, cut } = this.extra(row);
     if (this.is(row, MISSING)) return `missing parent ${this.id(row)}`;
-    if (this.is(row, CUT)) return `＋${integer(this.more(row).cut)} rows not shown`;
-    return (this.is(row, RUN) ? `×${integer(this.more(row).run.count)} ` : "") + this.names[this.name[row]];
+    if (cut) return `＋${integer(cut)} rows not shown`;
+    return (run ? `×${integer(run.count)} ` : "") + this.names[this.name[row]];
   }
 
   took(row) {
-    if (this.is(row, RUN)) return `Σ ${duration(this.more(row).run.total)}`;
+    if (this.is(row, RUN)) return `Σ ${duration(this.extra(row).run.total)}`;
     return this.is(row, NO_SPAN) ? "" : duration(this.length[row]);
   }
 
@@ -161,7 +152,7 @@ export class Rows {
     const share = this.length[row] / this.duration * 100, children = this.children[row], below = this.errorsBelow(row);
     return [
       this.services[this.service[row]], this.label(row), this.is(row, ERROR) && "error", this.took(row),
-      share > 0 && !this.is(row, NO_SPAN) && `${share < 9.95 ? +share.toFixed(1) : Math.round(share)}% of trace`,
+      share > 0 && !this.is(row, NO_SPAN) && `${+share.toFixed(share < 9.95 ? 1 : 0)}% of trace`,
       `level ${this.depth[row] - this.top + 1}`, children && count(children, "child", "children"),
       this.folded[row] && below && `${count(below, "error")} below`,
     ].filter(Boolean).join(", ");
@@ -172,16 +163,14 @@ export class Rows {
 
 // An address's parameters as a view; what cannot be read is as if it was not there.
 export function readView(params) {
-  const list = (name) => params.getAll(name).flatMap((text) => text.split(",")).filter(Boolean);
-  const text = (name) => params.get(name) ?? "", [from, to] = text("t").split(",").map(nanoseconds);
+  const text = (name) => (params.get(name) ?? "").trim();
+  const list = (name) => params.getAll(name).join().split(",").filter(Boolean);
+  const [from, to] = text("t").split(",").map(nanoseconds);
   return {
-    span: text("span"),
-    find: text("find").trim(), only: text("find").trim() !== "" && text("only") === "1",
-    show: list("show").filter((pill) => pill in PILLS), hide: params.getAll("hide"), without: list("without"),
-    min: nanoseconds(text("min")) || 0,
-    root: text("root"), window: from < to ? [from, to] : null,
-    depth: /^\d{1,5}$/.test(text("depth")) ? Number(text("depth")) : 0, toggled: list("x"),
-    hasGaps: text("gaps") !== "0",
+    span: text("span"), find: text("find"), root: text("root"), hide: params.getAll("hide"), without: list("without"),
+    only: text("find") !== "" && text("only") === "1", show: list("show").filter((pill) => pill in PILLS),
+    min: nanoseconds(text("min")) || 0, window: from < to ? [from, to] : null,
+    depth: /^\d{1,5}$/.test(text("depth")) ? Number(text("depth")) : 0, toggled: list("x"), hasGaps: text("gaps") !== "0",
   };
 }
 
@@ -200,21 +189,17 @@ export function duration(ns, step = Infinity) {
   if (ns >= 6e10) return minutes(Math.floor(ns / 1e9));
   const [size, unit] = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"]].find(([size]) => ns >= size * 0.9995) ?? [1, "ns"];
   const number = ns / size, decimals = number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
-  return +number.toFixed(size > 1 ? Math.min(Math.max(decimals, Math.ceil(Math.log10(size / step))), 9) : 0) + THIN + unit;
+  return +number.toFixed(size > 1 ? clamp(Math.ceil(Math.log10(size / step)), decimals, 9) : 0) + THIN + unit;
 }
 
 function minutes(seconds) {
-  const parts = [[Math.floor(seconds / 86400), "d"], [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "m"], [seconds % 60, "s"]];
-  return parts.filter(([number]) => number).slice(0, 2).map((part) => part.join(THIN)).join(" ");
+  const parts = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]].map(([size, unit]) => {
+    const number = Math.floor(seconds / size);
+    seconds %= size;
+    return number && number + THIN + unit;
+  });
+  return parts.filter(Boolean).slice(0, 2).join(" ");
 }
 
 export const integer = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, THIN);
 export const count = (number, noun, plural = `${noun}s`) => `${integer(number)} ${number === 1 ? noun : plural}`;
-
-// Control characters and bidirectional overrides spelt out, as `present.printable` does: they can make a name read as
-// another one.
-export const printable = (text) => text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (sign) => {
-  const code = sign.charCodeAt(0).toString(16);
-  return code.length > 2 ? `\\u${code}` : `\\x${code.padStart(2, "0")}`;
-});

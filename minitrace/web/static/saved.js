@@ -1,7 +1,7 @@
 // A trace saved as one file: the same timeline, rows and details from the file itself, its state after the "#".
 
-import { duration, integer, printable } from "./rows.js";
-import { mount, query } from "./trace.js";
+import { duration, integer } from "./rows.js";
+import { Timeline, query } from "./trace.js";
 
 const LONG = 120, FOLDED = 2048; // characters of a value: more stand below its key, or are folded
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -9,14 +9,18 @@ const rows = read("rows"), { spans, shared, pairs, keys } = read("spans"), slots
 const groupsOf = (span) => span.groups.map((group) => (Array.isArray(group) ? group : shared[group]));
 
 const address = {
-  prefix: "#",
   read: () => new URLSearchParams(location.hash.slice(1)),
-  kept: () => history.state ?? {},
-  write: (params, isPushed, kept) =>
-    history[isPushed ? "pushState" : "replaceState"]({ ...history.state, ...kept }, "", `#${query(params)}`),
-  of: ({ hash }) => (hash ? new URLSearchParams(hash.slice(1)) : null),
-  watch: (callback, signal) => addEventListener("popstate", callback, { signal }),
+  url: (text) => `#${text}`,
+  paramsOf: ({ hash }) => hash && new URLSearchParams(hash.slice(1)),
+  watchAddress: (callback, signal) => addEventListener("popstate", callback, { signal }),
 };
+
+// Control characters and bidirectional overrides spelt out, as `present.printable` does: they can make a name read as
+// another one.
+const printable = (text) => text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (sign) => {
+  const code = sign.charCodeAt(0).toString(16);
+  return code.length > 2 ? `\\u${code}` : `\\x${code.padStart(2, "0")}`;
+});
 
 // All that can be found of a span, in lower case.
 let texts;
@@ -96,4 +100,4 @@ async function detail(id) {
 document.getElementById("still").remove();
 document.getElementById("live").hidden = false;
 for (const field of document.querySelectorAll("[name=runs], [name=skew]")) field.closest("label").remove(); // they need other rows
-mount(document.querySelector("mt-trace"), { address, rows: async () => rows, find, detail });
+new Timeline(document.querySelector("mt-trace"), { ...address, rows: async () => rows, find, detail });

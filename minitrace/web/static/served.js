@@ -1,47 +1,44 @@
-// A trace's page as a server has it: rows, details and news over HTTP, its state in the address. Defines <mt-trace>, since
-// htmx replaces the body when the reader comes back from another page.
+// A trace's page as a server has it: rows, details and news over HTTP, its state in the address. An element, since htmx
+// replaces the body when the reader comes back from another page.
 
-import { mount, query } from "./trace.js";
+import { on } from "./page.js";
+import { Timeline, query } from "./trace.js";
 
 class Trace extends HTMLElement {
-  connectedCallback() { this.timeline = mount(this, new Served(this)); }
-  disconnectedCallback() { this.timeline.unmount(); }
-}
-
-class Served {
   #base;
-  #tags = new Map(); // of each document, what it was when it came
+  #tag; // of the document that came last
+  #doc;
 
-  constructor(element) {
-    this.#base = element.dataset.base;
-    this.inline = element.querySelector("#rows");
+  connectedCallback() {
+    this.#base = this.dataset.base;
+    this.timeline = new Timeline(this, this);
+  }
+  disconnectedCallback() { this.timeline.stop(); }
+
+  read() { return new URLSearchParams(location.search); }
+  url(text) { return location.pathname + (text && `?${text}`); }
+
+  paramsOf({ origin, pathname, search }) {
+    const params = new URLSearchParams(search), isHere = origin === location.origin && pathname === location.pathname;
+    return isHere && !params.has("view") && !params.has("page") && params;
   }
 
-  address = {
-    read: () => new URLSearchParams(location.search),
-    kept: () => history.state ?? {},
-    write: (params, isPushed, kept) => {
-      const state = { ...history.state, ...kept, htmx: true }, text = query(params); // htmx restores no entry of others
-      history[isPushed ? "pushState" : "replaceState"](state, "", location.pathname + (text && `?${text}`));
-    },
-    of: ({ origin, pathname, search }) => {
-      const params = new URLSearchParams(search), isHere = origin === location.origin && pathname === location.pathname;
-      return isHere && !params.has("view") && !params.has("page") ? params : null;
-    },
-    watch: (callback, signal) => document.addEventListener("htmx:before:history:restore", (event) => {
+  watchAddress(callback, signal) {
+    document.addEventListener("htmx:before:history:restore", (event) => {
       event.preventDefault(); // it would load the page again
       callback();
-    }, { signal }),
-  };
+    }, { signal });
+  }
 
   async rows(params) {
-    const { inline } = this, url = `${this.#base}/rows.json${params.size ? `?${params}` : ""}`;
-    this.inline = null;
+    const inline = this.querySelector("#rows"), url = `${this.#base}/rows.json?${params}`;
+    inline?.remove();
     if (inline) return JSON.parse(inline.textContent);
-    const answer = await fetch(url), tag = answer.headers.get("ETag");
+    const answer = await fetch(url), tag = url + answer.headers.get("ETag");
     if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
-    if (this.#tags.get(url)?.tag !== tag) this.#tags.set(url, { tag, doc: await answer.json() });
-    return this.#tags.get(url).doc;
+    if (tag !== this.#tag) this.#doc = await answer.json();
+    this.#tag = tag;
+    return this.#doc;
   }
 
   async find(text, signal) {
@@ -49,19 +46,19 @@ class Served {
     return answer.ok || answer.status === 422 ? answer.json() : {};
   }
 
-  async detail(spanId) {
+  async detail(span) {
     const panel = document.getElementById("detail");
-    if (!spanId) return panel.replaceChildren();
-    await htmx.ajax("GET", `${this.#base}/span/${spanId}${location.search}`, { source: panel, target: panel, swap: "innerHTML" });
+    if (!span) return panel.replaceChildren();
+    await htmx.ajax("GET", `${this.#base}/span/${span}${location.search}`, { source: panel, target: panel, swap: "innerHTML" });
     panel.scrollTop = 0;
   }
 
   // Listens while the page is seen: a browser has six connections for all its pages.
-  watch(callback, signal) {
+  watchSpans(callback, signal) {
     let stream = null;
     const changed = () => {
       callback();
-      if (document.getElementById("summary")) htmx.ajax("GET", location.pathname + location.search, { source: "#summary", target: "#summary", swap: "innerMorph" });
+      htmx.ajax("GET", this.url(location.search.slice(1)), { source: "#summary", target: "#summary", swap: "innerMorph" });
     };
     const listen = () => {
       stream?.close();
@@ -76,9 +73,7 @@ class Served {
 
 customElements.define("mt-trace", Trace);
 
-document.addEventListener("submit", (event) => {
-  const form = event.target.closest("form.pinning");
-  if (!form) return;
+on("submit", "form.pinning", (form, event) => {
   event.preventDefault();
   htmx.ajax("POST", form.getAttribute("action"), { source: form, event, target: "#pin" });
 });

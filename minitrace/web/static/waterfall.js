@@ -1,83 +1,57 @@
 // Draws rows: a list in which only those in sight exist, their bars, the map of the whole trace and the ticks beside the
 // list. Knows no address and no keys; `trace.js` says what to show.
 
-import { CRITICAL, CUT, ERROR, MISSING, NO_SPAN, OUTLIVES, RUN, TIMELESS, duration } from "./rows.js";
+import { CRITICAL, CUT, ERROR, MISSING, NO_SPAN, OUTLIVES, RUN, TIMELESS, clamp, duration } from "./rows.js";
 
 const OVERSCAN = 10; // rows drawn above and below what is seen
 const MAX_INDENT = 24;
 const EDGE = 9; // pixels beside the window that are drawn
 const CELLS = 2; // a pixel: how exactly stretches are merged
-const SVG = "http" + "://www.w3.org/2000/svg"; // a name, not an address
 
-function make(tag, className = "", ...children) {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.append(...children);
-  return element;
-}
-
-function shape(tag, className, into) {
-  const element = into.appendChild(document.createElementNS(SVG, tag));
-  element.setAttribute("class", className);
-  return element;
-}
-
-// The elements of a row. They are made once, and used again for other rows.
-function makeLine() {
-  const line = { shapes: {}, drawn: {}, isNew: true };
-  const part = (tag, name, ...children) => (line[name] = make(tag, name, ...children));
-  const open = part("a", "open", make("i"), part("span", "of"), " ", part("bdi", "name"));
-  const who = part("div", "who", part("span", "deeper"), part("a", "fold"), open, part("span", "fault"),
-    part("span", "extra"), part("span", "kind"));
-  part("div", "row", who, part("div", "number"), part("div", "time"));
-  for (const cell of line.row.children) cell.role = "gridcell";
-  line.row.role = "row";
-  line.of.dir = "auto";
-  line.fold.ariaHidden = "true";
-  open.tabIndex = -1;
-  line.svg = shape("svg", "", line.time);
-  line.svg.ariaHidden = "true";
-  return line;
-}
+// What an element has inside, by class.
+export const parts = (element, ...names) => Object.fromEntries(names.map((name) => [name, element.querySelector(`.${name}`)]));
 
 const box = (left, right, top, bottom) => `M${left.toFixed(1)} ${top}H${right.toFixed(1)}V${bottom}H${left.toFixed(1)}z`;
 
 export class Waterfall {
+  lines = new Map(); // what is drawn, by row
+  spare = []; // lines without a row
+  cursor = -1;
+  match = -1;
+  from = 0;
+  to = 1;
+
   constructor(element, signal) {
-    for (const name of ["sheet", "scroller", "waterfall", "map", "ruler"]) this[name] = element.querySelector(`.${name}`);
-    Object.assign(this, { element, lines: new Map(), spare: [], cursor: -1, match: -1, from: 0, to: 1, width: 0 });
-    element.querySelector(".gutter")?.remove();
-    this.gutter = this.sheet.appendChild(make("canvas", "gutter"));
-    this.canvas = make("canvas");
-    this.window = make("div", "window", make("i", "edge"), make("i", "edge"));
-    this.map.replaceChildren(this.canvas, this.window);
+    Object.assign(this, { element }, parts(element, "sheet", "scroller", "waterfall", "map", "window", "ruler", "gutter"));
+    this.canvas = this.map.querySelector("canvas");
+    this.template = element.querySelector("template").content;
     this.scroller.addEventListener("scroll", () => this.later(), { passive: true, signal });
     this.scroller.addEventListener("scrollend", () => this.draw(), { signal });
     const repaint = () => { this.colours = null; this.paint(); };
-    const resized = new ResizeObserver(() => this.measure()), themed = new MutationObserver(repaint);
-    for (const each of [this.scroller, this.ruler]) resized.observe(each);
-    themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    document.addEventListener("theme", repaint, { signal });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint, { signal });
-    signal.addEventListener("abort", () => { resized.disconnect(); themed.disconnect(); });
+    const resized = new ResizeObserver(() => this.measure());
+    for (const each of [this.scroller, this.ruler]) resized.observe(each);
+    signal.addEventListener("abort", () => resized.disconnect());
   }
 
   // Draws once before the next frame, however often it is asked for.
   later() { this.frame ??= requestAnimationFrame(() => this.draw(false)); }
 
+  get hasFocus() { return this.waterfall.contains(document.activeElement); }
+
   show(rows, view, href) {
-    const hadFocus = this.waterfall.contains(document.activeElement);
-    if (rows !== this.rows) {
-      this.waterfall.replaceChildren();
-      this.lines.clear();
-      this.spare = [];
-    }
+    const { hasFocus } = this;
+    if (!this.rows) this.waterfall.replaceChildren(); // those of the server
     Object.assign(this, { rows, view, href, whole: rows.duration || 1 });
     this.waterfall.ariaRowCount = rows.shown.length;
     this.element.classList.add("drawn");
     this.zoom(...(view.window ?? [0, this.whole]));
     if (this.height) this.#fit(); else this.measure();
-    if (hadFocus) this.lines.get(this.cursor)?.row.focus({ preventScroll: true });
+    if (hasFocus) this.#focus();
   }
+
+  #focus() { this.lines.get(this.cursor)?.row.focus({ preventScroll: true }); }
 
   #fit() {
     this.waterfall.style.height = `${this.rows.shown.length * this.height}px`;
@@ -120,7 +94,7 @@ export class Waterfall {
     if (!rows?.shown.length) return {};
     const offset = (row) => rows.place[row] * height - scrollTop;
     const isSeen = rows.isShown(cursor) && offset(cursor) > -height && offset(cursor) < clientHeight;
-    const row = isSeen ? cursor : rows.shown[Math.min(Math.floor(scrollTop / height), rows.shown.length - 1)];
+    const row = isSeen ? cursor : rows.shown[Math.floor(scrollTop / height)] ?? rows.shown.at(-1);
     return { key: rows.key(row), offset: offset(row) };
   }
 
@@ -134,18 +108,15 @@ export class Waterfall {
     const { scroller, height } = this, top = this.rows.place[row] * height, { scrollTop, clientHeight } = scroller;
     this.cursor = row;
     if (Math.abs(top - scrollTop) > clientHeight * 2) scroller.scrollTop = top - clientHeight / 3;
-    else scroller.scrollTop = Math.max(Math.min(scrollTop, top - height * 2), top + height * 3 - clientHeight);
+    else scroller.scrollTop = clamp(scrollTop, top + height * 3 - clientHeight, top - height * 2);
     this.redraw();
-    if (isFocused) this.lines.get(row)?.row.focus({ preventScroll: true });
+    if (isFocused) this.#focus();
   }
 
-  rowOf(node) {
-    const element = node.closest?.(".row");
-    return [...this.lines].find(([, line]) => line.row === element)?.[0] ?? -1;
-  }
+  rowOf(node) { return node.closest(".row")?.index ?? -1; }
 
   timeAt(clientX, area = this.ruler) {
-    const { left, width } = area.getBoundingClientRect(), share = Math.min(Math.max((clientX - left) / width, 0), 1);
+    const { left, width } = area.getBoundingClientRect(), share = clamp((clientX - left) / width, 0, 1);
     return area === this.map ? share * this.whole : this.from + share * (this.to - this.from);
   }
 
@@ -155,15 +126,16 @@ export class Waterfall {
     this.frame = undefined;
     const { rows, lines, height, cursor } = this, { scrollTop, clientHeight } = this.scroller, { shown, place } = rows;
     const first = Math.max(Math.floor(scrollTop / height) - OVERSCAN, 0);
-    const last = Math.min(Math.ceil((scrollTop + clientHeight) / height) + OVERSCAN, shown.length);
+    const wanted = new Set(shown.slice(first, Math.ceil((scrollTop + clientHeight) / height) + OVERSCAN));
+    if (rows.isShown(cursor)) wanted.add(cursor);
     for (const [row, line] of lines) {
-      if (rows.isShown(row) && (row === cursor || (place[row] >= first && place[row] < last))) continue;
-      line.row.hidden = line.isNew = true;
+      if (wanted.has(row)) continue;
+      line.row.hidden = true;
+      line.stamp = null;
       this.spare.push(line);
       lines.delete(row);
     }
-    for (let at = first; at < last; at++) this.#place(shown[at], at, scrollTop);
-    if (rows.isShown(cursor)) this.#place(cursor, place[cursor], scrollTop);
+    for (const row of wanted) this.#place(row, place[row]);
     if (isOrdered) this.#order();
     this.width ||= this.waterfall.querySelector(".time")?.clientWidth ?? 0;
     for (const [row, line] of lines) {
@@ -172,39 +144,45 @@ export class Waterfall {
     }
   }
 
-  #place(row, at, scrollTop) {
-    let line = this.lines.get(row);
-    if (!line) this.lines.set(row, line = this.spare.pop() ?? makeLine());
-    const top = at * this.height;
+  #place(row, at) {
+    const line = this.lines.get(row) ?? this.spare.pop() ?? this.#makeLine(), top = at * this.height;
+    this.lines.set(row, line);
     if (line.top !== top) line.row.style.transform = `translateY(${line.top = top}px)`;
-    if (line.isNew) this.waterfall[top < scrollTop ? "prepend" : "append"](line.row);
-    if (line.isNew || line.stamp !== this.stamp) this.#text(line, row, at);
+    if (line.stamp !== this.stamp) this.#text(line, row, at);
+  }
+
+  // The elements of a row. They are made once, and used again for other rows.
+  #makeLine() {
+    const row = this.template.firstElementChild.cloneNode(true), paths = row.querySelectorAll("path");
+    const names = ["who", "deeper", "fold", "open", "of", "name", "fault", "extra", "kind", "number", "time"];
+    this.waterfall.append(row);
+    return { row, paths, svg: row.querySelector("svg"), ...parts(row, ...names) };
   }
 
   // A row that moved would lose the focus: the others move around it.
   #order() {
-    let before = null;
-    for (const { row } of [...this.lines.values()].sort((a, b) => a.top - b.top)) {
-      const isThere = before ? before.nextSibling === row : this.waterfall.firstChild === row;
-      if (!isThere && row !== document.activeElement) if (before) before.after(row); else this.waterfall.prepend(row);
-      before = row;
+    let next = null;
+    for (const { row } of [...this.lines.values()].sort((a, b) => b.top - a.top)) {
+      if (row.nextSibling !== next && row !== document.activeElement) this.waterfall.insertBefore(row, next);
+      next = row;
     }
   }
 
   #text(line, row, at) {
     const { rows, view } = this, { row: element } = line, is = (flag) => rows.is(row, flag);
     const slot = rows.slot(row), isFolded = rows.folded[row] === 1, isParent = rows.size[row] > 1, isSpan = !is(NO_SPAN);
-    const below = isFolded ? rows.errorsBelow(row) : 0, level = rows.depth[row] - rows.top, more = rows.more(row);
+    const below = isFolded ? rows.errorsBelow(row) : 0, level = rows.depth[row] - rows.top;
+    const { ticks = [], ...extra } = rows.extra(row), id = rows.id(row);
     const classes = {
       striped: slot > 9, error: is(ERROR), below, run: is(RUN), missing: is(MISSING), cut: is(CUT), critical: is(CRITICAL),
       context: rows.kept?.[row] === 1, match: rows.matches[row], "current-match": row === this.match,
     };
     element.className = ["row", `svc-${slot % 10}`, ...Object.keys(classes).filter((name) => classes[name])].join(" ");
-    element.dataset.span = rows.id(row);
+    element.dataset.span = id;
     Object.assign(element, {
-      hidden: false, ariaLabel: rows.sentence(row), ariaRowIndex: at + 1, ariaLevel: level + 1,
+      index: row, hidden: false, ariaLabel: rows.sentence(row), ariaRowIndex: at + 1, ariaLevel: level + 1,
       ariaPosInSet: rows.position[row], ariaSetSize: rows.siblings(row), ariaExpanded: isParent ? !isFolded : null,
-      ariaSelected: isSpan && rows.id(row) === view.span,
+      ariaSelected: isSpan && id === view.span,
       tabIndex: row === this.cursor || (!rows.isShown(this.cursor) && at === 0) ? 0 : -1,
     });
     const texts = {
@@ -220,71 +198,67 @@ export class Waterfall {
     line.who.className = `who d${Math.min(level, MAX_INDENT)}`;
     line.open.title = `${texts.of} ${texts.name}`;
     line.open.href = this.href(row);
-    line.extra.replaceChildren(...marks(more));
-    line.time.title = (more.ticks ?? []).slice(0, 9).map(([ns, name]) => `${name} ${duration(ns)}`).join("\n");
+    line.extra.replaceChildren(...marks(extra));
+    line.time.title = ticks.slice(0, 9).map(([ns, name]) => `${name} ${duration(ns)}`).join("\n");
     line.stamp = this.stamp;
-    line.axis = line.isNew = null;
+    line.axis = null;
   }
 
   // What a row shows of the time, in pixels of the window. What lies outside is cut off a little way out.
   #bars(line, row) {
-    const { rows, from, to, width } = this, scale = width / (to - from), more = rows.more(row), is = (flag) => rows.is(row, flag);
-    const x = (ns) => Math.min(Math.max((ns - from) * scale, -EDGE), width + EDGE);
-    const begin = rows.begin[row], end = rows.end(row), left = x(begin), right = Math.max(x(end), left + 1);
-    const shapes = { span: "", own: "", over: "", members: "", critical: "", tick: "", "tick fault": "" };
+    const { rows, from, to, width } = this, scale = width / (to - from), is = (flag) => rows.is(row, flag);
+    const x = (ns) => clamp((ns - from) * scale, -EDGE, width + EDGE), { ticks = [], gaps = [] } = rows.extra(row);
+    const begin = rows.begin[row], end = rows.end(row), left = x(begin), right = Math.max(x(end), left + 1), shapes = {};
     if (!is(TIMELESS | CUT) && end >= from && begin <= to) {
-      const bar = begin === end ? `M${left} 8l4 4-4 4-4-4z` : box(left, right, 7, 17);
+      shapes.span = begin === end ? `M${left} 8l4 4-4 4-4-4z` : box(left, right, 7, 17);
+      if (is(RUN | MISSING)) shapes.members = this.#solid(row, x, true);
+      else shapes.own = rows.size[row] === 1 ? shapes.span : this.#solid(row, x, false);
       const parentEnd = is(OUTLIVES) ? Math.max(x(rows.end(rows.parentSpan(row))), left) : right;
-      shapes.span = bar;
-      if (is(RUN | MISSING)) shapes.members = this.#members(row, x);
-      else shapes.own = rows.size[row] === 1 ? bar : this.#own(row, x);
       if (right - parentEnd > 2) shapes.over = `M${parentEnd.toFixed(1)} 12H${right.toFixed(1)}`;
       shapes.critical = this.#critical(row, x);
     }
-    for (const [ns, , isFault] of more.ticks ?? []) {
-      if (ns >= from && ns <= to) shapes[isFault ? "tick fault" : "tick"] += `M${x(ns) - 3.5} 3h7l-3.5 5z`;
+    for (const [ns, , isFault] of ticks) {
+      const name = isFault ? "tick fault" : "tick";
+      if (ns >= from && ns <= to) shapes[name] = `${shapes[name] ?? ""}M${x(ns) - 3.5} 3h7l-3.5 5z`;
     }
-    for (const [name, path] of Object.entries(shapes)) {
-      if ((line.drawn[name] ?? "") !== path) (line.shapes[name] ??= shape("path", name, line.svg)).setAttribute("d", path);
-      line.drawn[name] = path;
+    for (const path of line.paths) {
+      const shape = shapes[path.className.baseVal] ?? "";
+      if (path.getAttribute("d") !== shape) path.setAttribute("d", shape);
     }
     for (const label of line.svg.querySelectorAll("text")) label.remove();
-    if (this.view.hasGaps) for (const [begin, end] of more.gaps ?? []) this.#gap(line, begin, end, x);
+    if (this.view.hasGaps) for (const [begin, end] of gaps) this.#gap(line.svg, x(begin), x(end), duration(end - begin));
   }
 
-  #gap(line, begin, end, x) {
-    const left = Math.max(x(begin), 0), right = Math.min(x(end), this.width);
+  #gap(svg, begin, end, text) {
+    const left = Math.max(begin, 0), right = Math.min(end, this.width);
     if (right - left < 90) return; // pixels: the label would stand on what is beside the gap
-    const label = shape("text", "gap", line.svg);
+    const label = svg.appendChild(this.template.querySelector(".gap").cloneNode());
     label.setAttribute("x", (left + right) / 2);
-    label.setAttribute("y", 16);
-    label.textContent = `${duration(end - begin)} untraced`;
+    label.textContent = `${text} untraced`;
   }
 
-  // Many stretches are painted on cells of half a pixel first: 20 000 children make a few hundred pieces at most.
-  #own(row, x) {
+  // A span where no child is running, or the members of a group.
+  #solid(row, x, isGroup) {
+    const { rows } = this;
     return this.#pieces(7, 17, (paint) => {
-      paint(x(this.rows.begin[row]), x(this.rows.end(row)));
-      this.rows.eachChild(row, (child) => paint(x(this.rows.begin[child]), x(this.rows.end(child)), 0));
+      if (!isGroup) paint(x(rows.begin[row]), x(rows.end(row)));
+      rows.eachChild(row, (child) => {
+        const left = x(rows.begin[child]), right = x(rows.end(child));
+        if (isGroup) paint(left, right - left > 3 ? right - 0.5 : right); // or neighbours would be one
+        else paint(left, right, 0);
+      });
     });
-  }
-
-  #members(row, x) {
-    const hair = (left, right) => (right - left > 3 ? right - 0.5 : right); // or neighbours would be one
-    return this.#pieces(7, 17, (paint) => this.rows.eachChild(row, (child) => {
-      const left = x(this.rows.begin[child]);
-      paint(left, hair(left, x(this.rows.end(child))));
-    }));
   }
 
   #critical(row, x) {
-    const { critical, criticalEnds, folded, size } = this.rows, last = criticalEnds[row + (folded[row] ? size[row] : 1)];
-    return criticalEnds[row] === last ? "" : this.#pieces(18, 20, (paint) => {
-      for (let i = criticalEnds[row]; i < last; i++) paint(x(critical[2 * i]), x(critical[2 * i + 1]));
+    const { critical, stretches, folded, size } = this.rows, last = stretches[row + (folded[row] ? size[row] : 1)];
+    return this.#pieces(18, 20, (paint) => {
+      for (let i = stretches[row]; i < last; i++) paint(x(critical[3 * i + 1]), x(critical[3 * i + 2]));
     });
   }
 
-  // A path of what `fill` paints; it may also wipe, and whatever it paints is at least a cell wide.
+  // A path of what `fill` paints on cells of half a pixel: 20 000 children make a few hundred pieces at most. It may also
+  // wipe, and whatever it paints is at least a cell wide.
   #pieces(top, bottom, fill) {
     const cells = new Uint8Array((this.width + 2 * EDGE) * CELLS + 2), cell = (x) => Math.round((x + EDGE) * CELLS);
     fill((left, right, value = 1) => cells.fill(value, cell(left), Math.max(cell(right), cell(left) + value)));
@@ -300,12 +274,12 @@ export class Waterfall {
   paint() {
     const { rows, canvas, map, whole } = this, width = canvas.width = map.clientWidth, height = canvas.height = map.clientHeight;
     if (!rows || !width) return;
-    const context = canvas.getContext("2d", { willReadFrequently: true }), scale = width / whole, step = height / rows.count;
-    const colours = this.colours ??= this.#colours(context), thick = Math.min(Math.max(Math.floor(step), 1), 4);
+    const context = canvas.getContext("2d"), scale = width / whole, step = height / rows.count;
+    const colours = this.colours ??= this.#colours(), thick = clamp(Math.floor(step), 1, 4);
     const image = context.createImageData(width, height), pixels = new Uint32Array(image.data.buffer);
     const line = (row, colour) => {
       const left = Math.min(Math.floor(rows.begin[row] * scale), width - 1);
-      const right = Math.max(Math.min(Math.ceil(rows.end(row) * scale), width), left + 1);
+      const right = clamp(Math.ceil(rows.end(row) * scale), left + 1, width);
       for (let y = Math.floor(row * step), last = y + thick; y < last; y++) pixels.fill(colour, y * width + left, y * width + right);
     };
     for (let row = 0; row < rows.count; row++) if (!rows.is(row, NO_SPAN | TIMELESS)) line(row, colours.slots[rows.slot(row) % 10]);
@@ -328,14 +302,10 @@ export class Waterfall {
   }
 
   // The theme's colours for canvases: of services, as numbers in the order of bytes that images have here; of marks.
-  #colours(context) {
-    const probe = this.map.appendChild(make("i"));
+  #colours() {
+    const probe = this.map.appendChild(document.createElement("i"));
     const css = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
-    const pixel = (colour) => {
-      context.fillStyle = colour;
-      context.fillRect(0, 0, 1, 1);
-      return new Uint32Array(context.getImageData(0, 0, 1, 1).data.buffer)[0];
-    };
+    const pixel = (colour) => new Uint32Array(new Uint8ClampedArray([...colour.match(/\d+/g), 255]).buffer)[0];
     const marks = ["--soft", "--accent", "--error"].map(css), error = pixel(marks[2]);
     const slots = Array.from({ length: 10 }, (_, slot) => { probe.className = `svc-${slot}`; return pixel(css("--c")); });
     probe.remove();
@@ -345,10 +315,11 @@ export class Waterfall {
 
 // What few rows have: a status, links, how far their clock was set right, what is odd about them.
 function marks({ pill, links, shift, badges = [] }) {
-  const found = badges.map((text) => make("span", "badge warn", text));
-  if (shift) found.unshift(make("span", "badge", `⏱ ${shift < 0 ? "−" : "+"}${duration(Math.abs(shift))}`));
-  if (links) found.unshift(make("span", "badge", `⇢${links}`));
-  if (pill) found.unshift(make("span", "pill", pill));
-  for (const each of found) each.title = each.textContent;
-  return found;
+  const texts = [
+    ["pill", pill], ["badge", links && `⇢${links}`],
+    ["badge", shift && `⏱ ${shift < 0 ? "−" : "+"}${duration(Math.abs(shift))}`],
+    ...badges.map((text) => ["badge warn", text]),
+  ];
+  return texts.filter(([, text]) => text).map(([className, textContent]) =>
+    Object.assign(document.createElement("span"), { className, textContent, title: textContent }));
 }
