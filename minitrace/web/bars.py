@@ -65,7 +65,7 @@ class Axis:
         if flags & TIMELESS:
             return Bar(None, [], [], None, [], [], [])
         is_group = bool(flags & (RUN | MISSING))
-        below = [] if is_group else list(_covered(rows, row))
+        below = [] if is_group else _covered(rows, row)
         return Bar(
             self._piece(begin, end),
             [] if is_group else self._pieces(_uncovered(begin, end, below)),
@@ -125,17 +125,19 @@ class Axis:
             yield Tick(place * TICK_STEP, ", ".join(name for _, name, _ in near[:5]), any(bad for _, _, bad in near))
 
 
-def _extents(rows: Rows, some: Iterable[int]) -> Iterator[tuple[int, int]]:
-    return ((rows.begin[row], rows.begin[row] + rows.length[row]) for row in some)
+def _extents(rows: Rows, some: Iterable[int]) -> list[tuple[int, int]]:
+    """When rows begin and end, in order of beginning; those without a time are left out."""
+    timed = (row for row in some if not rows.flags[row] & TIMELESS)
+    return sorted((rows.begin[row], rows.begin[row] + rows.length[row]) for row in timed)
 
 
-def _covered(rows: Rows, row: int) -> Iterator[tuple[int, int]]:
+def _covered(rows: Rows, row: int) -> list[tuple[int, int]]:
     """When a child is running, in order of beginning; a run's spans count as its parent's children."""
     members = [child for child in rows.children(row) if not rows.flags[child] & RUN]
     for child in rows.children(row):
         if rows.flags[child] & RUN:
             members += rows.children(child)
-    return iter(sorted(_extents(rows, members)))
+    return _extents(rows, members)
 
 
 def _uncovered(begin: int, end: int, covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

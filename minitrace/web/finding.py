@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import chain
@@ -26,7 +25,6 @@ from minitrace.traceql.patterns import PatternError
 from minitrace.web import terms
 
 MAX_TEXT = 1000  # characters
-_IS_TERM = re.compile(r"[\w.:/-]+(?:>=|<=|[=<>~])\S")
 
 
 def is_query(text: str) -> bool:
@@ -60,8 +58,6 @@ def _by_query(spans: Sequence[Span], text: str) -> set[bytes]:
 
 
 def _by_terms(spans: Sequence[Span], text: str, keys: Sequence[AttributeKey]) -> set[bytes]:
-    if not _IS_TERM.match(text):
-        return set()
     try:
         conditions: list[Field] = list(terms.conditions(terms.read_terms(text), keys))
     except DecodeError:  # then it is only text

@@ -25,6 +25,7 @@ from minitrace.store.traces import Wanted
 from minitrace.web import rows
 from minitrace.web.named import slots_of
 
+MAX_KEPT = 100  # traces; of a small one the headline is more than its rows
 MAX_KEPT_ROWS = 200_000  # some 40 MB with their documents
 MAX_WITH_ATTRIBUTES = 10_000  # spans; attributes of more double the time, and repetitions are found by name alone
 _SERVICE = ("resource", "service.name")
@@ -50,7 +51,6 @@ class Headline:
     services: Counter[str]
     notes: list[str]
     error_count: int
-    first_error: bytes | None
     is_whole: bool
     deepest: int
     shifted: int
@@ -65,17 +65,12 @@ class Opened:
     span_count: int
     removed_count: int
 
-    @property
-    def tag(self) -> str:
-        """Different once spans came or went."""
-        return f"{self.span_count}-{self.removed_count}"
-
 
 _Key = tuple[bytes, bool, bool, bytes | None]
 
 
 class OpenedTraces:
-    """The traces opened lately, as many as have `MAX_KEPT_ROWS` together."""
+    """The traces opened lately, `MAX_KEPT` at most, and as many as have `MAX_KEPT_ROWS` together."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, Opened] = OrderedDict()
@@ -111,8 +106,11 @@ class OpenedTraces:
 
     def _keep(self, key: _Key, opened: Opened) -> None:
         self._kept[key] = opened
-        while len(self._kept) > 1 and sum(len(kept.rows) for kept in self._kept.values()) > MAX_KEPT_ROWS:
-            self._kept.popitem(last=False)
+        self._kept.move_to_end(key)  # it may have been there, of fewer spans
+        row_count = sum(len(kept.rows) for kept in self._kept.values())
+        while len(self._kept) > MAX_KEPT or (len(self._kept) > 1 and row_count > MAX_KEPT_ROWS):
+            _, left = self._kept.popitem(last=False)
+            row_count -= len(left.rows)
 
 
 def _opened(
@@ -134,7 +132,6 @@ def _opened(
         services=_services(found),
         notes=notes(trace),
         error_count=trace.error_count,
-        first_error=next((node.span.span_id for node in outline.nodes if node.span.is_error), None),
         is_whole=is_whole(trace),
         deepest=max((node.depth for node in outline.nodes), default=0) + 1,
         shifted=len({outline.span(row).service for row in outline.shifts}),

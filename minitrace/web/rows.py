@@ -28,7 +28,7 @@ from minitrace.analysis.critical import Stretch, critical_path
 from minitrace.analysis.repeats import Run
 from minitrace.analysis.timing import gaps, outliving, own_times
 from minitrace.analysis.tree import Tree
-from minitrace.model import Span, StatusCode, usable_time
+from minitrace.model import MAX_TIME_NS, Span, StatusCode, usable_time
 
 ERROR, CRITICAL, SLOW, OUTLIVES, RUN, MISSING, CUT, TIMELESS = (1 << bit for bit in range(8))
 MAX_ROWS = 100_000
@@ -197,10 +197,8 @@ def _arranged(tree: Tree, runs: Sequence[Run], root: int | None) -> tuple[list[i
             continue
         order.append(row)
         depths.append(tree.nodes[row].depth + deeper)
-        below: Iterable[int] = list(tree.children(row))
-        if parents[place] == row:
-            below = _grouped(below, by_first, inside)
-        stack += [(child, deeper) for child in reversed(list(below))]
+        below = _grouped(tree.children(row), by_first, inside)
+        stack += [(child, deeper) for child in reversed(below)]
     return order, depths, groups
 
 
@@ -210,12 +208,14 @@ def _grouped(siblings: Iterable[int], by_first: Mapping[int, int], inside: Colle
 
 
 def _missing(tree: Tree, repeated: Collection[int]) -> list[_Group]:
-    """Parents that were not received, where several spans name them; one alone has its badge."""
-    stored = {node.span.span_id for node in tree.nodes if not node.depth or node.children}
+    """Parents that were not received, where several spans name them; one alone has its badge.
+
+    A top may also name itself, or stand where a cycle was cut: always one alone.
+    """
     orphans: dict[bytes, list[int]] = defaultdict(list)
     for row in tree.tops():
         parent_id = tree.span(row).parent_id
-        if parent_id and parent_id not in stored and row not in repeated:
+        if parent_id and row not in repeated:
             orphans[parent_id].append(row)
     return [_Group(MISSING, rows, parent_id) for parent_id, rows in orphans.items() if len(rows) > 1]
 
@@ -308,7 +308,8 @@ def _fill(
     spans = [node.span for node in tree.nodes]
     firsts = [spans[group.rows[0]] for group in reversed(groups)]
     shown = [_extent(tree, own, group) for group in reversed(groups)]
-    flags = _flags(tree, own, {stretch.row for stretch in path}) + [group.flag for group in reversed(groups)]
+    flags = _flags(tree, own, {stretch.row for stretch in path})
+    flags += [group.flag | (TIMELESS if tree.timeless.issuperset(group.rows) else 0) for group in reversed(groups)]
 
     def column(values: list[int]) -> array[int]:
         return array("q", map(values.__getitem__, order))
@@ -350,10 +351,11 @@ def _flags(tree: Tree, own: Sequence[int], critical: Iterable[int]) -> list[int]
 
 
 def _extent(tree: Tree, own: Sequence[int], group: _Group) -> tuple[int, int, int]:
-    """When a row that is no span begins, how long it is, and its own time."""
-    begin = min(tree.begins[row] for row in group.rows)
-    length = 0 if group.flag == CUT else max(tree.ends[row] for row in group.rows) - begin
-    return begin, length, sum(own[row] for row in group.rows) if group.flag == RUN else 0
+    """When a row that is no span begins, how long it is, and its own time, as far as a column can hold it."""
+    timed = [row for row in group.rows if row not in tree.timeless] or group.rows
+    begin = min(tree.begins[row] for row in timed)
+    length = 0 if group.flag == CUT else max(tree.ends[row] for row in timed) - begin
+    return begin, length, min(sum(own[row] for row in group.rows), MAX_TIME_NS) if group.flag == RUN else 0
 
 
 def _fill_more(found: Rows, tree: Tree, groups: Sequence[_Group], places: Mapping[int, int]) -> None:
@@ -366,7 +368,8 @@ def _fill_more(found: Rows, tree: Tree, groups: Sequence[_Group], places: Mappin
         elif group.flag == CUT:
             found.more[places[-1 - number]] = {"cut": group.cut}
     untraced = gaps(tree)
-    grouped = {row for group in groups if group.flag == MISSING for row in group.rows}  # the row above them says it
+    missing = (group for number, group in enumerate(groups) if group.flag == MISSING and -1 - number in places)
+    grouped = {row for group in missing for row in group.rows}  # the row above them says it
     for row, node in enumerate(tree.nodes):
         span = node.span
         if not (span.attributes or node.problems or span.events or span.links or row in tree.shifts or row in untraced):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from minitrace.errors import DecodeError, QueryTimeout, TraceQLError
+from minitrace.errors import DecodeError, MinitraceError, QueryTimeout, TraceQLError
 from minitrace.live import Live
-from minitrace.model import Kind
+from minitrace.model import Kind, Trace
 from minitrace.store.dictionary import AttributeKey
 from minitrace.store.matches import TraceSummary
 from minitrace.store.store import Store
@@ -51,7 +51,9 @@ async def trace_page(request: Request) -> Response:
     summary = await store.summary(trace_id)
     address = address_of(request, trace_id)
     view = read_view(address.pairs)
-    opened = await _open(request, summary, view)
+    opened = seen = await _open(request, summary, view)
+    if opened.rows.cut:  # what is below the view's root may be among what was left out
+        seen = await _open(request, summary, view, with_root=True)
     found = await _found(store, trace_id, view.find)
     span_id = read_id(request.query_params.get("span", ""), 16)
     return await render(
@@ -68,7 +70,7 @@ async def trace_page(request: Request) -> Response:
         summary=summary,
         is_pinned=summary.is_pinned,
         asked_span=request.query_params.get("span", ""),
-        **(await _shown(request, view, address, opened, found)),
+        **(await _shown(request, view, address, seen, found)),
         **(await span_pages.span_context(request, trace_id, span_id, summary)),
     )
 
@@ -78,7 +80,8 @@ async def rows_json(request: Request) -> Response:
     """The rows of a trace as columns; 304 while no span has come or gone."""
     summary = await store_of(request).summary(trace_id_of(request))
     view = read_view(request.query_params.multi_items())
-    tag = f'"{static.VERSION}-{summary.span_count}-{summary.removed_count}"'
+    counts = summary.span_count, summary.removed_count, summary.start_ns  # a test may send the same id again
+    tag = f'"{static.VERSION}-{"-".join(map(str, counts))}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.headers.get("If-None-Match") == tag:
         return Response(status_code=304, headers=headers)
@@ -127,13 +130,21 @@ async def news(store: Store, live: Live, trace_id: bytes) -> AsyncIterator[str]:
             changed = change.result()
             if changed is None:
                 return
-            if trace_id in changed:
-                span_count = (await store.summary(trace_id)).span_count
-                yield f"event: changed\ndata: {json.dumps({'spans': span_count})}\n\n"
+            if trace_id in changed and (message := await _changed(store, trace_id)):
+                yield message
                 await asyncio.sleep(STEP_S)  # what comes meanwhile is one more message
             change = asyncio.ensure_future(anext(watch, None))
     finally:
         change.cancel()
+
+
+async def _changed(store: Store, trace_id: bytes) -> str:
+    """How many spans a trace has now, as a message; "" where it left meanwhile, or the store is busy."""
+    try:
+        span_count = (await store.summary(trace_id)).span_count
+    except MinitraceError:
+        return ""
+    return f"event: changed\ndata: {json.dumps({'spans': span_count})}\n\n"
 
 
 async def _open(request: Request, summary: TraceSummary, view: View, *, with_root: bool = False) -> Opened:
@@ -159,8 +170,16 @@ async def _found(store: Store, trace_id: bytes, text: str) -> tuple[set[bytes], 
 async def _find(store: Store, trace_id: bytes, text: str) -> list[bytes]:
     trace = await store.trace(trace_id)
     keys = await _attribute_keys(store)
-    found = await asyncio.to_thread(finding.find, trace.spans, text, keys)
-    return [node.span.span_id for node in trace.rows() if node.span.span_id in found]
+    return await asyncio.to_thread(_ids, trace, text, keys)
+
+
+def _ids(trace: Trace, text: str, keys: Sequence[AttributeKey]) -> list[bytes]:
+    """The ids of the spans that a text finds, in the order of rows. The trace is forgotten."""
+    try:
+        found = finding.find(trace.spans, text, keys)
+        return [node.span.span_id for node in trace.rows() if node.span.span_id in found]
+    finally:
+        trace.let_go()  # the event loop would stand still while a large one is freed at once
 
 
 async def _attribute_keys(store: Store) -> list[AttributeKey]:
@@ -190,7 +209,7 @@ async def _shown(
         "find_problem": problem,
         "counts": _counts(rows),
         "kinds": sorted(set(rows.kind)),
-        "inline": rows.json().decode() if len(rows) <= MOST_INLINE else "",
+        "inline": rows.json().decode() if max(len(rows), rows.total) <= MOST_INLINE else "",
         "kind_names": {kind.value: kind.name.lower() for kind in Kind},
     }
 

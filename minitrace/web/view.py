@@ -86,6 +86,7 @@ class Sight:
 
     def __init__(self, rows: Rows, view: View, matches: Collection[int] = ()) -> None:
         self._rows, self._view = rows, view
+        self._digits = {len(key) for key in view.toggled}
         self._first, last = 0, len(rows)
         if view.root and (root := rows.find(view.root)) is not None:
             self._first, last = root, root + rows.size[root]
@@ -98,12 +99,12 @@ class Sight:
                 row += rows.size[row]
                 continue
             self.shown.append(row)
-            row += rows.size[row] if rows.size[row] > 1 and self.is_folded(row) else 1
+            row += rows.size[row] if self.is_folded(row) else 1
 
     @property
     def top(self) -> int:
         """The depth of the rows that stand at the left."""
-        return self._rows.depth[self._first] if len(self._rows) else 0
+        return self._rows.depth[self._first]
 
     def is_context(self, row: int) -> bool:
         """Whether it is shown only for what is below it."""
@@ -116,10 +117,7 @@ class Sight:
             return False
         is_run = bool(rows.flags[row] & RUN)
         folded = (is_run and not view.is_filtered) or 0 < view.depth <= rows.depth[row] - self.top + 1
-        if not view.toggled:
-            return folded
-        key = fold_key(rows, row)
-        return folded != any(key.startswith(prefix) for prefix in view.toggled)
+        return folded != any(fold_key(rows, row)[:digits] in view.toggled for digits in self._digits)
 
 
 def fold_key(rows: Rows, row: int) -> str:
@@ -130,13 +128,14 @@ def fold_key(rows: Rows, row: int) -> str:
 def _wanted(rows: Rows, view: View, matches: Collection[int]) -> bytearray:
     """For each row, whether it is what the filters ask for."""
     pills = sum(PILLS[pill] for pill in set(view.show))
-    hidden = {number for number, (name, _) in enumerate(rows.services) if name in view.hide}
+    hide, without = set(view.hide), set(view.without)
+    hidden = {number for number, (name, _) in enumerate(rows.services) if name in hide}
     found = set(matches) if view.only else None
     return bytearray(
         not flags & NO_SPAN
         and (not pills or bool(flags & pills))
         and service not in hidden
-        and kind not in view.without
+        and kind not in without
         and length >= view.least_ns
         and (found is None or row in found)
         for row, (flags, service, kind, length) in enumerate(
@@ -162,17 +161,14 @@ def _reaching(rows: Rows, wanted: bytearray) -> bytearray:
 
 def _duration(text: str) -> int | None:
     try:
-        return parse_duration(text.strip()) if text.strip() else None
+        return parse_duration(text)
     except DecodeError:
         return None
 
 
 def _window(text: str) -> tuple[int, int] | None:
-    begin, comma, end = text.partition(",")
-    times = _duration(begin), _duration(end)
-    if not comma or times[0] is None or times[1] is None or times[0] >= times[1]:
-        return None
-    return times[0], times[1]
+    begin, end = map(_duration, text.partition(",")[::2])
+    return (begin, end) if begin is not None and end is not None and begin < end else None
 
 
 def _number(text: str) -> int:

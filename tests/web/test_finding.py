@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minitrace.errors import DecodeError, TraceQLError
-from minitrace.model import Event, Kind, Link, Resource, Span, Status, StatusCode
+from minitrace.model import Event, Kind, Link, Resource, Scope, Span, Status, StatusCode
 from minitrace.web.finding import find
 from tests.samples import span, span_id
 
@@ -15,6 +15,9 @@ SHOP = [
     span("SELECT", "charge", attributes={"db.query.text": "SELECT 1", "rows": [1, 2], "ok": True}),
     span("log", "charge", events=[Event(1, "Boom", {"exception.type": "ValueError"})]),
     span("other", "charge", links=[Link(b"t" * 16, b"s" * 8, attributes={"why": "retry"})]),
+    span(
+        "made", "charge", resource=Resource(), scope=Scope("my-lib"), attributes={"raw": b"\xff\xfe", "two words": "x"}
+    ),
     span("hosted", "charge", resource=Resource({"service.name": "bank", "host.name": "node-7"})),
 ]
 
@@ -44,6 +47,11 @@ def found(text: str, spans: list[Span] = SHOP) -> set[str]:
         ("http.response.status_code=200", {"GET /cart"}),
         ("http.response.status_code>=200", {"GET /cart"}),
         ("http.response.status_code>200", set()),
+        ("unknown_service", {"made"}),
+        ("MY-LIB", {"made"}),
+        ("//4=", {"made"}),
+        ('"two words"=x', {"made"}),
+        ("  boom ", {"log"}),
         ("nothing like it", set()),
         ("  ", set()),
     ],
@@ -57,6 +65,7 @@ def test_a_text_finds_spans_by_all_their_texts(text: str, names: set[str]) -> No
     [
         ("{ status = error }", {"charge"}),
         ('{ name = "charge" } > { .ok = true }', {"SELECT"}),
+        ("({ status = error })", {"charge"}),
         ('{ resource.host.name =~ "node.*" }', {"hosted"}),
         ("{ kind = server } | count() > 1", set()),
     ],
@@ -65,7 +74,7 @@ def test_traceql_finds_what_it_finds_anywhere(query: str, names: set[str]) -> No
     assert found(query) == names
 
 
-@pytest.mark.parametrize("text", ["{ status = ", "{ } | rate()", '{ name =~ "(" }'])
+@pytest.mark.parametrize("text", ["{ status = ", "{ } | rate()", '{ name =~ "(" }', "name~" + "(" * 990])
 def test_a_query_with_a_mistake_says_so(text: str) -> None:
     with pytest.raises(TraceQLError):
         find(SHOP, text)
@@ -78,3 +87,8 @@ def test_a_text_that_only_looks_like_a_condition_is_text() -> None:
 def test_nobody_finds_a_novel() -> None:
     with pytest.raises(DecodeError):
         find(SHOP, "x" * 1001)
+
+
+def test_spans_that_share_an_id_are_found_together() -> None:
+    twins = [span("one", id="x"), span("two", id="x")]
+    assert find(twins, "two") == {span_id("x")}

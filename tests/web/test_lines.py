@@ -10,7 +10,7 @@ from minitrace.model import Span, Status, StatusCode, Trace
 from minitrace.web.lines import MAX_INDENT, PAGE_ROWS, Sheet, sheet
 from minitrace.web.rows import rows
 from minitrace.web.view import View
-from tests.samples import TRACE, span, span_id
+from tests.samples import MS, TRACE, span, span_id
 
 
 def sheet_of(
@@ -70,3 +70,34 @@ def test_below_a_root_depths_begin_anew() -> None:
 def test_a_trace_whose_rows_are_all_filtered_has_an_empty_page() -> None:
     empty = sheet_of([span("root")], View(show=("errors",)))
     assert (empty.lines, empty.first, empty.last, empty.pages) == ([], 0, 0, 1)
+
+
+def test_errors_below_a_folded_row_do_not_count_itself() -> None:
+    failed = Status(StatusCode.ERROR)
+    (line,) = sheet_of([span("a", status=failed), span("b", "a", status=failed)], View(depth=1)).lines
+    assert (line.is_error, line.errors_below) == (True, 1)
+
+
+def test_a_row_joins_those_that_are_toggled_in_order() -> None:
+    spans = [span("root"), *(span("query", "root", id=f"query {n}", start_ms=n) for n in range(5))]
+    key = "r" + span_id("query 0").hex()[:8]
+    toggled = frozenset({"ffffffff", "00000000", "eeeeeeee"})
+    lines = sheet_of(spans, View(toggled=toggled)).lines
+    assert [line.fold for line in lines] == [
+        ",".join(sorted([*toggled, span_id("root").hex()[:8]])), f"00000000,eeeeeeee,ffffffff,{key}",
+    ]  # fmt: skip
+
+
+def test_a_row_without_others_below_it_is_not_folded() -> None:
+    (line,) = sheet_of([span("root")]).lines
+    assert (line.has_children, line.fold) == (False, "")
+
+
+def test_a_row_of_the_critical_path_says_so() -> None:
+    spans = [span("root"), span("a", "root", duration_ms=9), span("b", "root", start_ms=1, duration_ms=1)]
+    assert [line.is_critical for line in sheet_of(spans).lines] == [True, True, False]
+
+
+def test_bars_and_labels_are_those_of_the_window() -> None:
+    page = sheet_of([span("root", duration_ms=100)], View(window=(50 * MS, 250 * MS)))
+    assert (page.lines[0].bar.span, page.labels[0], page.labels[-1]) == ((0, 25), "50\u2009ms", "250\u2009ms")

@@ -33,6 +33,7 @@ async def test_a_file_has_its_type(client: httpx.AsyncClient, name: str, media_t
 async def test_the_icon_has_an_address_that_stays(client: httpx.AsyncClient) -> None:
     answer = await client.get("/favicon.svg")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.headers["cache-control"] == "public, max-age=86400"
 
 
 @pytest.mark.parametrize(
@@ -82,5 +83,5 @@ def test_no_module_of_ours_has_a_text_of_several_lines() -> None:
 
 
 def test_style_sheets_are_served_without_spaces_that_say_nothing() -> None:
-    text = "/* why */\n@layer page {\n  .a :is(b, c) { margin: 0 1px; width: calc(1px + 2px); }\n}\n"
+    text = "/* why\nnot */\n@layer page {\n  .a :is(b, c) { margin: 0 1px; width: calc(1px + 2px); }\n}\n"
     assert static.without_spaces(text) == "@layer page{.a :is(b,c){margin:0 1px;width:calc(1px + 2px)}}"

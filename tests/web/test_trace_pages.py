@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from minitrace.config import Config
 from minitrace.live import Live
-from minitrace.model import Event, Kind, Span, Status, StatusCode
+from minitrace.model import Event, Kind, Resource, Span, Status, StatusCode
 from minitrace.store.store import Store
+from minitrace.web import rows as rows_module
 from minitrace.web import trace_pages
+from minitrace.web.app import create_app
 from tests.samples import MS, T0, TRACE, span, span_id, trace_id
 from tests.web.pagetext import Element, Page, get, part, plain, url
 from tests.web.test_trace_page import _odd
@@ -59,6 +63,25 @@ async def test_the_verdict_stands_on_top_and_each_part_leads_to_what_it_says(
     assert leads == [f"{url('a')}?span={span_id('charge').hex()}"]
 
 
+async def test_filters_say_how_much_there_is_and_offer_what_there_is(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(SHOP)
+    page = await get(client, url("a"))
+    assert [plain(label.text) for label in page.all("label", class_="toggle")][1:] == [
+        "Errors 1",
+        "Critical 7",
+        "Slow 2",
+    ]
+    assert [kind.attributes["value"] for kind in page.all("input", name="without")] == ["unspecified", "server"]
+
+
+async def test_a_link_keeps_all_services_that_are_hidden(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(SHOP)
+    page = await get(client, f"{url('a')}?hide=a&hide=b")
+    assert (
+        page.all("a", class_="open")[0].attributes["href"].endswith(f"?span={span_id('checkout').hex()}&hide=a&hide=b")
+    )
+
+
 async def test_a_run_is_unfolded_by_its_link(client: httpx.AsyncClient, store: Store) -> None:
     await store.add(SHOP)
     page = await get(client, url("a"))
@@ -96,6 +119,7 @@ async def test_a_match_is_marked_and_counted(client: httpx.AsyncClient, store: S
     page = await get(client, f"{url('a')}?find=declined")
     assert [row.attributes["data-span"] for row in page.all("div", class_="match")] == [span_id("charge").hex()]
     assert plain(page.one("output").text) == "1 found"
+    assert plain((await get(client, f"{url('a')}?find=query")).one("output").text) == "5 found"  # the run is none
 
 
 async def test_a_query_with_a_mistake_is_answered_beside_the_box(client: httpx.AsyncClient, store: Store) -> None:
@@ -196,6 +220,33 @@ async def test_rows_are_not_sent_twice_until_a_span_arrives(client: httpx.AsyncC
     assert (new.status_code, new.json()["total"]) == (200, 8)
 
 
+async def test_rows_are_sent_again_where_other_spans_have_the_id_of_the_trace(
+    client: httpx.AsyncClient, store: Store, tmp_path: Path
+) -> None:
+    await store.add([span("checkout", trace="a")])
+    tag = (await client.get(f"{url('a')}/rows.json")).headers["etag"]
+    async with await Store.open(tmp_path / "next.db") as other:
+        await other.add([span("checkout", trace="a", start_ms=1)])
+        app = create_app(Config(), store=other, live=Live())
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:4318") as after:
+            again = await after.get(f"{url('a')}/rows.json", headers={"If-None-Match": tag})
+    assert again.status_code == 200
+
+
+async def test_what_was_cut_is_below_its_parent_alone(
+    client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "MAX_ROWS", 2)
+    await store.add([span("a", trace="a"), span("b", "a", trace="a"), span("c", "b", trace="a")])
+    page = await get(client, url("a"))
+    assert "＋1 rows not shown" in page.text
+    (more,) = (a.attributes["href"] for a in page.all("a", class_="open") if "not shown" in a.text)
+    monkeypatch.setattr(trace_pages, "MOST_INLINE", 2)
+    below = await get(client, more)
+    assert [name.text for name in below.all("bdi", class_="name")] == ["b", "c"]
+    assert below.all("pre", id="rows") == []  # the module would take them for the whole trace
+
+
 async def test_rows_come_as_they_are_asked_for(client: httpx.AsyncClient, store: Store) -> None:
     await store.add(SHOP)
     counts = [
@@ -203,6 +254,21 @@ async def test_rows_come_as_they_are_asked_for(client: httpx.AsyncClient, store:
         for query in ("", "runs=0", f"root={span_id('charge').hex()}")
     ]
     assert counts == [8, 7, 1]
+
+
+async def test_rows_are_adjusted_unless_times_are_wanted_as_sent(client: httpx.AsyncClient, store: Store) -> None:
+    host = Resource({"service.name": "bank"})
+    call = span("call", trace="a", duration_ms=100, kind=Kind.CLIENT)
+    serve = span("serve", "call", trace="a", start_ms=500, duration_ms=50, kind=Kind.SERVER, resource=host)
+    await store.add([call, serve])
+    answers = [(await client.get(f"{url('a')}/rows.json?{query}")).json() for query in ("", "skew=raw")]
+    assert [answer["begin"][1] for answer in answers] == [25 * MS, 500 * MS]
+
+
+async def test_the_page_of_a_subtree_has_the_rows_of_the_whole_trace(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(SHOP)
+    page = await get(client, f"{url('a')}?root={span_id('charge').hex()}")
+    assert len(json.loads(page.one("pre", id="rows").text)["depth"]) == 8
 
 
 async def test_finding_answers_with_ids_in_the_order_of_rows(client: httpx.AsyncClient, store: Store) -> None:
@@ -216,6 +282,7 @@ async def test_what_cannot_be_found_is_said(client: httpx.AsyncClient, store: St
     await store.add(SHOP)
     answer = await client.get(f"{url('a')}/find", params={"q": text})
     assert (answer.status_code, said in answer.json()["problem"]) == (422, True)
+    assert ("^" in answer.json()["drawing"]) == text.startswith("{")
 
 
 @pytest.mark.parametrize("path", ["rows.json", "find?q=a"])
@@ -235,6 +302,19 @@ async def test_the_stream_tells_of_spans_of_this_trace_and_ends_with_the_server(
     assert await message == 'event: changed\ndata: {"spans": 7}\n\n'
     live.close()
     assert [one async for one in news] == []
+
+
+@pytest.mark.parametrize("changed", [TRACE, trace_id("gone")])
+async def test_the_stream_says_nothing_of_other_traces_and_of_one_that_has_left(store: Store, changed: bytes) -> None:
+    live = Live()
+    await store.add([span("root")])
+    news = trace_pages.news(store, live, trace_id("gone"))
+    await anext(news)
+    rest = asyncio.ensure_future(anext(news, "the end"))
+    await asyncio.sleep(0)
+    live.publish([changed])
+    live.close()
+    assert await rest == "the end"
 
 
 async def test_htmx_gets_the_headline_alone(client: httpx.AsyncClient, store: Store) -> None:

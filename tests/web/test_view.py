@@ -52,6 +52,14 @@ def test_a_row_in_x_is_folded() -> None:
     assert seen(View(toggled=frozenset({span_id("pay").hex()[:6]}))) == "root cart redis pay▸"
 
 
+def test_a_prefix_in_x_toggles_every_row_that_it_fits() -> None:
+    spans = [span("a", span_id=b"\xab" * 8), span("b", span_id=b"\xab" * 7 + b"\1", parent_id=b"\xab" * 8)]
+    spans += [span("c", parent_id=spans[1].span_id)]
+    assert seen(View(toggled=frozenset({"abab" * 3})), spans) == "a▸"
+    assert seen(View(toggled=frozenset({"ab" * 7 + "01"})), spans) == "a b▸"
+    assert seen(View(depth=1, toggled=frozenset({"abab" * 3, "ab" * 8})), spans) == "a b c"
+
+
 def test_a_depth_folds_what_is_below_it_and_x_unfolds_one() -> None:
     assert seen(View(depth=1)) == "root▸"
     assert seen(View(depth=2)) == "root cart▸ pay▸"
@@ -64,12 +72,19 @@ def test_a_filter_keeps_what_leads_to_what_it_keeps() -> None:
 
 def test_pills_are_alternatives() -> None:
     assert seen(View(show=("errors", "slow"))) == "root cart pay bank"
+    assert seen(View(show=("errors", "errors"))) == seen(View(show=("errors",)))
 
 
 def test_hidden_services_kinds_and_short_spans_are_left_out() -> None:
     assert seen(View(hide=("redis", "bank", "pay"))) == "root cart"
     assert seen(View(hide=("pay",))) == "root cart redis (pay) bank"
+    assert seen(View(without=(Kind.CLIENT,))) == "root (pay) bank (query) query query query query query"
     assert seen(View(without=(Kind.CLIENT,), least_ns=10 * MS)) == "root (pay) bank"
+
+
+def test_a_span_as_long_as_the_least_is_kept() -> None:
+    assert seen(View(least_ns=60 * MS)) == "root pay"
+    assert seen(View(least_ns=5 * MS)) == "root cart pay bank"  # the run lasts so long, and none of its spans
 
 
 def test_only_matches_unfolds_a_run() -> None:
@@ -84,6 +99,10 @@ def test_what_is_found_changes_nothing_unless_only_that_is_wanted() -> None:
 def test_a_root_shows_only_its_subtree() -> None:
     assert seen(View(root=span_id("cart"))) == "cart redis"
     assert seen(View(root=span_id("pay"), depth=1)) == "pay▸"
+    assert (
+        seen(View(root=span_id("a"), depth=2), [span("top"), span("a", "top"), span("b", "a"), span("c", "b")])
+        == "a b▸"
+    )
     assert seen(View(root=span_id("nobody"))) == seen(View())
 
 
@@ -103,11 +122,21 @@ def test_an_address_is_read() -> None:
     ("name", "value"),
     [
         ("view", "x"), ("only", "1"), ("show", "all"), ("without", "x"), ("min", "5"), ("min", "x"), ("root", "zz"),
-        ("t", "1ms"), ("t", "5ms,1ms"), ("t", "a,b"), ("depth", "-1"), ("depth", "x"), ("x", "abc"), ("runs", "1"),
+        ("min", "99999999h"), ("t", "1ms"), ("t", "5ms,1ms"), ("t", "5ms,5ms"), ("t", "a,b"), ("t", "0,99999999h"),
+        ("depth", "-1"), ("depth", "x"), ("depth", "100000"), ("depth", "²"), ("depth", "٣"), ("x", "abc"),
+        ("runs", "1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_as_if_it_was_not_there(name: str, value: str) -> None:
     assert read_view([(name, value)]) == View()
+
+
+def test_of_a_parameter_given_twice_the_first_counts() -> None:
+    assert read_view([("depth", "2"), ("depth", "3")]) == View(depth=2)
+
+
+def test_people_write_durations_with_spaces() -> None:
+    assert read_view([("min", " 5 ms "), ("t", "1 s, 2 s")]) == View(least_ns=5 * MS, window=(1000 * MS, 2000 * MS))
 
 
 trees = st.lists(st.tuples(st.integers(-1, 12), st.booleans()), min_size=1, max_size=14)
