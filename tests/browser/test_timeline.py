@@ -535,7 +535,7 @@ def test_what_is_special_about_a_span_is_drawn(server: Server, page: Page) -> No
     expect(charge.locator(".time")).to_have_attribute("title", re.compile("retry"))
     expect(charge.locator(".who")).to_contain_text("⇢1")
     expect(row(page, "transfer").locator(".pill")).to_have_text("502")
-    expect(row(page, "adjusted").locator(".badge")).to_contain_text("⏱ +")
+    expect(row(page, "adjusted").locator(".badge")).to_contain_text("clock +")
     expect(row(page, "instant").locator("path.span")).to_have_attribute("d", re.compile("l4 4-4 4-4-4z"))
     expect(row(page, "transfer").locator("path.critical")).to_have_attribute("d", re.compile("^M"))
     members = page.locator(".row.run path.members").get_attribute("d") or ""
@@ -633,3 +633,40 @@ def test_the_form_works_without_scripts(server: Server, page_without_scripts: Pa
     page.get_by_role("searchbox", name="Find in this trace").fill("visa")
     page.get_by_role("button", name="Apply").click()
     expect(page.locator(".row.match .name")).to_have_text("transfer")
+
+
+def test_a_subtree_is_drawn_where_it_was(server: Server, page: Page) -> None:
+    open_trace(server, page)
+    row(page, "POST /pay").focus()
+    before = extent(page, "POST /pay")
+    press(page, "r")
+    expect(page.get_by_text("Only what is below one span.")).to_be_visible()
+    assert extent(page, "POST /pay") == pytest.approx(before, abs=1)
+
+
+def test_the_other_views_keep_what_is_seen(server: Server, page: Page) -> None:
+    open_trace(server, page)
+    page.get_by_label("Errors").check()
+    expect(page.get_by_role("link", name="Table")).to_have_attribute("href", re.compile(r"view=table&.*show=errors"))
+    page.get_by_role("link", name="Table").click()
+    page.get_by_role("link", name="Timeline").click()
+    expect(page.get_by_label("Errors")).to_be_checked()
+
+
+def test_a_menu_closes_with_escape_and_with_a_click_elsewhere(server: Server, page: Page) -> None:
+    open_trace(server, page, query="?find=pay")
+    menu = page.locator(".menu", has_text="Share")
+    for leave in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        menu.locator("summary").click()
+        expect(menu).to_have_attribute("open", "")
+        leave()
+        expect(menu).not_to_have_attribute("open", "")
+    expect(page).to_have_url(address(server, "pay", "?find=pay"))
+
+
+def test_the_keys_work_beside_the_other_views(server: Server, page: Page) -> None:
+    page.goto(address(server, "pay", "?view=json"))
+    press(page, "?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    press(page, "Escape", "v")
+    expect(page).to_have_url(address(server, "pay"))

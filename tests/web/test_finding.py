@@ -6,6 +6,7 @@ import pytest
 
 from minitrace.errors import DecodeError, TraceQLError
 from minitrace.model import Event, Kind, Link, Resource, Scope, Span, Status, StatusCode
+from minitrace.store.dictionary import AttributeKey
 from minitrace.web.finding import find
 from tests.samples import span, span_id
 
@@ -87,6 +88,15 @@ def test_a_text_that_only_looks_like_a_condition_is_text() -> None:
 def test_nobody_finds_a_novel() -> None:
     with pytest.raises(DecodeError):
         find(SHOP, "x" * 1001)
+    assert find(SHOP, "x" * 1000) == set()
+
+
+def test_all_conditions_must_hold_and_numbers_may_be_texts() -> None:
+    spans = [span("a", attributes={"code": "0200", "ok": True}), span("b", attributes={"code": "200"})]
+    assert found("code=0200 ok=true", spans) == set()  # the number 200, and no attribute is one
+    keys = [AttributeKey("span", "code", "string", 2), AttributeKey("span", "ok", "bool", 1)]
+    assert find(spans, "code=0200 ok=true", keys) == {span_id("a")}
+    assert find(spans, "code=200 ok=true", keys) == set()
 
 
 def test_spans_that_share_an_id_are_found_together() -> None:

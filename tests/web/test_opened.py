@@ -70,10 +70,11 @@ async def test_a_trace_that_lost_spans_and_got_as_many_is_opened_again(store: St
 async def test_times_are_adjusted_or_as_they_were_sent(store: Store) -> None:
     traces, host = OpenedTraces(), Resource({"service.name": "bank"})
     call = span("call", duration_ms=100, kind=Kind.CLIENT)
-    await store.add([call, span("serve", "call", start_ms=500, duration_ms=50, kind=Kind.SERVER, resource=host)])
+    serve = span("serve", "call", start_ms=500, duration_ms=50, kind=Kind.SERVER, resource=host)
+    await store.add([call, serve, replace(serve, span_id=span_id("again"))])
     summary = await store.summary(TRACE)
     adjusted, raw = await traces.open(store, summary), await traces.open(store, summary, is_adjusted=False)
-    assert (list(adjusted.rows.begin), list(raw.rows.begin)) == ([0, 25 * MS], [0, 500 * MS])
+    assert (list(adjusted.rows.begin), list(raw.rows.begin)) == ([0, 25 * MS, 25 * MS], [0, 500 * MS, 500 * MS])
     assert (adjusted.headline.shifted, raw.headline.shifted) == (1, 0)
 
 

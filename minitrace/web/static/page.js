@@ -51,13 +51,16 @@ on("submit", "form.theme", (form, { submitter: { value } }) => {
   for (const button of form.querySelectorAll("button")) button.ariaPressed = button.value === value;
 });
 
+const KEYS = {
+  "/": () => document.querySelector("[data-shortcut='/']")?.select(),
+  "?": () => document.getElementById("keys")?.showModal(),
+  v: () => document.querySelector(".views [aria-current] + a, .views:not(:has([aria-current] + a)) a")?.click(),
+};
 document.addEventListener("keydown", (event) => {
-  const box = document.querySelector("[data-shortcut='/']");
-  if (!box || event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (event.target.closest?.("input, select, textarea, [contenteditable]")) return;
+  if (!(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.target.closest?.("input, select, textarea, dialog")) return;
   event.preventDefault();
-  box.focus();
-  box.select();
+  KEYS[event.key]();
 });
 
 // A browser's list completes the whole field: offer what was typed before the last word together with each of its words.

@@ -129,6 +129,11 @@ export class Rows {
     }
   }
 
+  // Those of some rows that the view lets through.
+  within(some) { return some.filter((row) => row >= this.first && row < this.last && (!this.kept || this.kept[row])); }
+
+  countOf(pill) { return integer(this.withFlag(PILLS[pill]).length); }
+
   // Errors in the order of interest: those that began deepest first, then those that only passed them on.
   errorRows() {
     const passedOn = (row) => this.errorsBelow(row) > 0;
@@ -151,10 +156,10 @@ export class Rows {
   sentence(row) {
     const share = this.length[row] / this.duration * 100, children = this.children[row], below = this.errorsBelow(row);
     return [
-      this.services[this.service[row]], this.label(row), this.is(row, ERROR) && "error", this.took(row),
+      this.services[this.service[row]], this.label(row), this.is(row, ERROR) && "error", this.extra(row).pill, this.took(row),
       share > 0 && !this.is(row, NO_SPAN) && `${+share.toFixed(share < 9.95 ? 1 : 0)}% of trace`,
       `level ${this.depth[row] - this.top + 1}`, children && count(children, "child", "children"),
-      this.folded[row] && below && `${count(below, "error")} below`,
+      this.folded[row] && below && `${count(below, "error")} below`, ...(this.extra(row).badges ?? []),
     ].filter(Boolean).join(", ");
   }
 

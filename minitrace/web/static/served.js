@@ -8,6 +8,7 @@ class Trace extends HTMLElement {
   #base;
   #tag; // of the document that came last
   #doc;
+  #skew;
 
   connectedCallback() {
     this.#base = this.dataset.base;
@@ -47,10 +48,26 @@ class Trace extends HTMLElement {
   }
 
   async detail(span) {
-    const panel = document.getElementById("detail");
+    const panel = document.getElementById("detail"), before = panel.firstElementChild;
     if (!span) return panel.replaceChildren();
     await htmx.ajax("GET", `${this.#base}/span/${span}${location.search}`, { source: panel, target: panel, swap: "innerHTML" });
     panel.scrollTop = 0;
+    return panel.firstElementChild !== before;
+  }
+
+  // What is seen now: other views are one click from it.
+  viewed(params) {
+    const skew = params.get("skew");
+    for (const link of document.querySelectorAll(".views a")) {
+      const view = new URLSearchParams(link.search).getAll("view").map((name) => ["view", name]);
+      link.search = query(new URLSearchParams([...view, ...params]));
+    }
+    if (this.#skew !== undefined && this.#skew !== skew) this.#renew();
+    this.#skew = skew;
+  }
+
+  #renew() {
+    htmx.ajax("GET", this.url(location.search.slice(1)), { source: "#summary", target: "#summary", swap: "innerMorph" });
   }
 
   // Listens while the page is seen: a browser has six connections for all its pages.
@@ -58,7 +75,7 @@ class Trace extends HTMLElement {
     let stream = null;
     const changed = () => {
       callback();
-      htmx.ajax("GET", this.url(location.search.slice(1)), { source: "#summary", target: "#summary", swap: "innerMorph" });
+      this.#renew();
     };
     const listen = () => {
       stream?.close();

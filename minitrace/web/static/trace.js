@@ -25,7 +25,7 @@ export class Timeline {
 
   constructor(element, source) {
     Object.assign(this, { element, source, ids: "", sought: "" });
-    Object.assign(this, parts(element, "tools", "found", "problem", "focus", "heads", "divider"));
+    Object.assign(this, parts(element, "tools", "found", "problem", "focus", "heads", "divider", "hiding"));
     this.box = this.tools.elements.find;
     this.chart = new Waterfall(element, this.#leaving.signal);
     this.#start(this.#leaving.signal);
@@ -106,6 +106,7 @@ export class Timeline {
     const { chart } = this, cursor = this.rows?.isShown(chart.cursor) ? this.rows.key(chart.cursor) : "";
     this.rows = new Rows(doc);
     this.isCut ||= doc.cut > 0;
+    for (const { value, nextElementSibling } of this.tools.elements.show) nextElementSibling.textContent = this.rows.countOf(value);
     this.#match(this.ids);
     chart.cursor = this.rows.find(cursor);
     chart.match = -1;
@@ -115,8 +116,9 @@ export class Timeline {
   async #refresh() {
     const doc = await this.source.rows(this.#wanted(this.params)).catch(() => null);
     if (!doc || doc === this.rows?.doc) return;
-    const anchor = this.chart.anchor();
+    const anchor = this.chart.anchor(), by = Number(BigInt(this.rows.start) - BigInt(doc.start)), { window } = this.view;
     this.#use(doc);
+    if (by && window) this.params.set("t", window.map((ns) => `${(ns + by) / 1e6}ms`).join());
     if (this.sought) this.#ask();
     await this.#again();
     this.chart.restore(anchor);
@@ -136,6 +138,8 @@ export class Timeline {
       else if (field !== document.activeElement) field.value = params.get(field.name) ?? "";
     }
     this.focus.hidden = !view.root;
+    this.hiding.classList.toggle("used", view.hide.length + view.without.length + view.min > 0);
+    this.source.viewed?.(params);
     this.#count();
   }
 
@@ -143,10 +147,10 @@ export class Timeline {
   async #select(hasFocus, isBack) {
     const { span } = this.view, isThere = this.opened === undefined && document.querySelector("#detail > *");
     if (span === (this.opened ?? "")) return;
-    const row = this.rows.find(span || this.opened);
+    const row = this.rows.find(span || this.opened), wasInside = !span && document.activeElement.closest("#detail");
     this.opened = span;
-    if (!isBack) await this.#reveal(row, hasFocus);
-    if (!isThere) await this.source.detail(span);
+    if (!isBack) await this.#reveal(row, hasFocus || wasInside);
+    if (!isThere && await this.source.detail(span) === false) this.opened = ""; // it can be asked for again
   }
 
   // Brings a row into sight, unfolding what hides it.
@@ -214,8 +218,9 @@ export class Timeline {
   }
 
   #count() {
-    const { found } = this.rows, place = found.indexOf(this.chart.match) + 1, all = integer(found.length);
-    if (this.view.find) this.#say(place ? `${integer(place)} of ${all}` : `${all} found`);
+    const { found } = this.rows, seen = this.rows.within(found), out = found.length - seen.length, all = integer(seen.length);
+    const place = seen.indexOf(this.chart.match) + 1, text = place ? `${integer(place)} of ${all}` : `${all} found`;
+    if (this.view.find) this.#say(out ? `${text}, ${integer(out)} hidden` : text);
   }
 
   #say(text) { if (this.found.textContent !== text) this.found.textContent = text; }
@@ -228,13 +233,13 @@ export class Timeline {
   }
 
   async #nextMatch(step) {
-    this.chart.match = await this.#walk(this.rows.found, this.chart.match, step);
+    this.chart.match = await this.#walk(this.rows.within(this.rows.found), this.chart.match, step);
     this.chart.redraw();
     this.#count();
   }
 
   async #nextError(step) {
-    const errors = this.rows.errorRows();
+    const errors = this.rows.within(this.rows.errorRows());
     this.error = await this.#walk(errors, this.error, step);
     this.#say(errors.length ? `error ${errors.indexOf(this.error) + 1} of ${errors.length}` : "no errors");
   }
@@ -290,10 +295,12 @@ export class Timeline {
       0: () => this.#zoom(0, rows.duration),
       y: () => this.#keep() ?? this.#copy(document.URL, "link"), // with a zoom that the address waits for
       Y: () => (isSpan ? this.#copy(rows.id(cursor), "span id") : this.#copy(rows.trace, "trace id")),
-      v: () => document.querySelector(".views [aria-current] + a")?.click(),
       "?": () => document.getElementById("keys").showModal(),
-      Escape: () => { // out of one layer: what was sought, the span, the zoom, the subtree
-        if (view.find) this.go({ find: null, only: null });
+      skew: () => this.go({ skew: this.params.has("skew") ? null : "raw" }),
+      Escape: () => { // out of one layer: a menu, what was sought, the span, the zoom, the subtree
+        const menu = document.querySelector(".menu[open]");
+        if (menu) menu.open = menu.firstElementChild.focus();
+        else if (view.find) this.go({ find: null, only: null });
         else if (view.span) actions.close();
         else if (view.window) actions[0]();
         else if (view.root) actions.u();
@@ -361,7 +368,8 @@ export class Timeline {
   #click(event) {
     const { target } = event, button = target.closest("[data-do]"), link = target.closest("a[href]"), row = this.chart.rowOf(target);
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented) return;
-    const params = link && this.source.paramsOf(link), span = link?.dataset.span;
+    const params = link && this.source.paramsOf(link), span = link?.dataset.span, menu = document.querySelector(".menu[open]");
+    if (menu && !menu.contains(target)) menu.open = false;
     if (row >= 0) {
       if (target.closest(".fold") && this.rows.size[row] > 1) this.#toggle([row]);
       else if (getSelection().isCollapsed) this.#open(row); // or somebody has selected text

@@ -137,7 +137,7 @@ export class Waterfall {
     }
     for (const row of wanted) this.#place(row, place[row]);
     if (isOrdered) this.#order();
-    this.width ||= this.waterfall.querySelector(".time")?.clientWidth ?? 0;
+    this.width ||= this.waterfall.querySelector(".row:not([hidden]) .time")?.clientWidth ?? 0;
     for (const [row, line] of lines) {
       if (line.axis !== this.axis) this.#bars(line, row);
       line.axis = this.axis;
@@ -317,7 +317,7 @@ export class Waterfall {
 function marks({ pill, links, shift, badges = [] }) {
   const texts = [
     ["pill", pill], ["badge", links && `⇢${links}`],
-    ["badge", shift && `⏱ ${shift < 0 ? "−" : "+"}${duration(Math.abs(shift))}`],
+    ["badge", shift && `clock ${shift < 0 ? "−" : "+"}${duration(Math.abs(shift))}`],
     ...badges.map((text) => ["badge warn", text]),
   ];
   return texts.filter(([, text]) => text).map(([className, textContent]) =>
