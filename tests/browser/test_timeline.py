@@ -670,5 +670,7 @@ def test_the_keys_work_beside_the_other_views(server: Server, page: Page) -> Non
     page.goto(address(server, "pay", "?view=json"))
     press(page, "?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
-    press(page, "Escape", "v")
+    press(page, "Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    press(page, "v")
     expect(page).to_have_url(address(server, "pay"))

@@ -58,7 +58,7 @@ const KEYS = {
 };
 document.addEventListener("keydown", (event) => {
   if (!(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (event.target.closest?.("input, select, textarea, dialog")) return;
+  if (event.target.closest?.("input, select, textarea") || document.querySelector(":modal")) return;
   event.preventDefault();
   KEYS[event.key]();
 });
