@@ -6,6 +6,7 @@ MinitraceError
 ├── DecodeError      the bytes are not what the content type says            400
 ├── TooLarge         a limit on bytes or counts                              413
 ├── TraceQLError     not a query we understand; the message helps            400
+├── ShapeError       not a shape of spans; the message helps
 ├── TraceNotFound    no span of that trace is stored                         404
 ├── QueryTimeout     the query ran past its deadline                         503
 ├── StoreBusy        the writer cannot take it now; try again                503, Retry-After: 1
@@ -55,21 +56,31 @@ class TraceQLError(MinitraceError):
     @property
     def drawing(self) -> str:
         """The line of the query that is wrong, and a caret under the place; "" where there is no query."""
-        if not self.query:
-            return ""
-        first = self.query.rfind("\n", 0, self.start) + 1
-        line = self.query[first:].split("\n", 1)[0]
-        column = self.start - first
-        if column > DRAWN_BEFORE:  # a long line: what is before the place is cut
-            cut = column - DRAWN_BEFORE
-            line, column = "…" + line[cut:], DRAWN_BEFORE + 1
-        if len(line) > DRAWN:
-            line = line[:DRAWN] + "…"
-        carets = "^" * max(1, min(self.end - self.start, len(line) - column))
-        return f"  {line.expandtabs(1)}\n  {' ' * column}{carets}"
+        return _drawn(self.query, self.start, self.end) if self.query else ""
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.drawing}" if self.query else self.message
+
+
+class ShapeError(MinitraceError):
+    """Not the shape of spans, from character `start` of its text up to `end`; drawn like a wrong query."""
+
+    def __init__(self, message: str, text: str = "", start: int = 0, end: int = 0) -> None:
+        super().__init__(f"{message}\n{_drawn(text, start, end)}" if text else message)
+
+
+def _drawn(text: str, start: int, end: int) -> str:
+    """The line of a text in which a place is, and carets under the place."""
+    first = text.rfind("\n", 0, start) + 1
+    line = text[first:].split("\n", 1)[0]
+    column = start - first
+    if column > DRAWN_BEFORE:  # a long line: what is before the place is cut
+        cut = column - DRAWN_BEFORE
+        line, column = "…" + line[cut:], DRAWN_BEFORE + 1
+    if len(line) > DRAWN:
+        line = line[:DRAWN] + "…"
+    carets = "^" * max(1, min(end - start, len(line) - column))
+    return f"  {line.expandtabs(1)}\n  {' ' * column}{carets}"
 
 
 class TraceNotFound(MinitraceError):

@@ -1,6 +1,6 @@
-"""OpenTelemetry's span, as minitrace holds it everywhere: after decode, after load, in a test.
+"""OpenTelemetry's span and log record, as minitrace holds them everywhere: after decode, after load, in a test.
 
-Names and meanings are those of opentelemetry-proto (``trace.proto``); units are in the names.
+Names and meanings are those of opentelemetry-proto (``trace.proto``, ``logs.proto``); units are in the names.
 Ids are `bytes` here and lowercase hex at every edge. A `Trace` is all spans with one trace id,
 arranged as a tree that shows each span exactly once, whatever their parents claim.
 """
@@ -8,7 +8,7 @@ arranged as a tree that shows each span exactly once, whatever their parents cla
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Union
@@ -38,6 +38,23 @@ class StatusCode(IntEnum):
     UNSET = 0
     OK = 1
     ERROR = 2
+
+
+class Severity(IntEnum):
+    """How bad it is that a log record tells: each begins a range of four numbers, ``INFO2`` is 10."""
+
+    UNSPECIFIED = 0
+    TRACE = 1
+    DEBUG = 5
+    INFO = 9
+    WARN = 13
+    ERROR = 17
+    FATAL = 21
+
+    @classmethod
+    def of(cls, number: int) -> Severity:
+        """The range that a severity number lies in; UNSPECIFIED beyond them all."""
+        return cls((number - 1) // 4 * 4 + 1) if 1 <= number <= 24 else cls.UNSPECIFIED
 
 
 @dataclass(slots=True)
@@ -150,6 +167,53 @@ class Span:
         return self.status.code == StatusCode.ERROR
 
 
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One thing that a program said.
+
+    `trace_id` and `span_id` are ``b""`` where it belongs to none. `time_ns` is when it happened: where the sender does
+    not know, when it was observed, or else when it came here. `severity` is a number of `Severity`'s ranges, 0 for
+    unset, or one newer than we are; `severity_text` is what the source calls it.
+    """
+
+    time_ns: int
+    observed_ns: int = 0
+    severity: int = 0
+    severity_text: str = ""
+    body: Value = None
+    attributes: Attributes = field(default_factory=dict)
+    dropped_attributes: int = 0
+    flags: int = 0
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    event_name: str = ""
+    resource: Resource = field(default_factory=Resource)
+    scope: Scope = field(default_factory=Scope)
+
+    @property
+    def service(self) -> str:
+        """The service that said it."""
+        return self.resource.service
+
+    @property
+    def level(self) -> Severity:
+        """How bad it is, by its number, or else by what its source calls it."""
+        return Severity.of(self.severity) or named_severity(self.severity_text)
+
+
+_SEVERITIES = {
+    "trace": Severity.TRACE, "debug": Severity.DEBUG, "info": Severity.INFO, "information": Severity.INFO,
+    "notice": Severity.INFO, "warn": Severity.WARN, "warning": Severity.WARN, "err": Severity.ERROR,
+    "error": Severity.ERROR, "fatal": Severity.FATAL, "critical": Severity.FATAL, "crit": Severity.FATAL,
+    "alert": Severity.FATAL, "emerg": Severity.FATAL, "emergency": Severity.FATAL, "panic": Severity.FATAL,
+}  # fmt: skip
+
+
+def named_severity(name: str) -> Severity:
+    """The severity that goes by a name, in any case; UNSPECIFIED for a name that nobody uses."""
+    return _SEVERITIES.get(name.lower(), Severity.UNSPECIFIED)
+
+
 def usable_time(time_ns: int) -> bool:
     """Whether a time can be drawn: set, and before the year 2262."""
     return 0 < time_ns < MAX_TIME_NS
@@ -180,8 +244,9 @@ class Trace:
     """All stored spans of one trace, as a forest: each span is in it exactly once.
 
     A span without a parent is a root; a span whose parent is not here is an orphan and stands at
-    the top too. Where parents form a cycle, the cycle is cut at its earliest span. Of several spans
-    with one id the earliest is the parent of that id's children.
+    the top too. Where parents form a cycle, the cycle is cut at its earliest span. A server that goes on
+    with its client's id (B3) stands below it, and has the id's children; of other spans with one id the
+    earliest has them.
 
     Siblings are in order of start, then as stored. `removed_count` spans were taken away to make room,
     which spares traces that are pinned.
@@ -241,55 +306,100 @@ class Trace:
         return Counter(span.service for span in self.spans)
 
 
+def grouped(spans: Iterable[Span]) -> dict[bytes, list[Span]]:
+    """The spans of each trace, in their order."""
+    by_trace: dict[bytes, list[Span]] = {}
+    for span in spans:
+        by_trace.setdefault(span.trace_id, []).append(span)
+    return by_trace
+
+
+def calls(spans: Sequence[Span]) -> dict[bytes, tuple[int, int]]:
+    """Span ids that a client and a server share, as Zipkin's clients with B3 headers do: which spans those are.
+
+    The server's is then the child of the client's, and the children that the id names are the server's. Exactly two
+    spans may have the id: with more there is no telling who called whom.
+    """
+    if len({span.span_id for span in spans}) == len(spans):
+        return {}
+    alike: dict[bytes, list[int]] = {}
+    for at, span in enumerate(spans):
+        alike.setdefault(span.span_id, []).append(at)
+    found: dict[bytes, tuple[int, int]] = {}
+    for span_id, places in alike.items():
+        by_kind = {spans[at].kind: at for at in places}
+        if len(places) == 2 and by_kind.keys() == {Kind.CLIENT, Kind.SERVER}:
+            found[span_id] = by_kind[Kind.CLIENT], by_kind[Kind.SERVER]
+    return found
+
+
+@dataclass(slots=True)
+class _Parents:
+    """The node that has the children of each id, and the client's of each server that shares its id."""
+
+    by_id: dict[bytes, Node]
+    clients: dict[int, Node] = field(default_factory=dict)
+
+    def of(self, node: Node) -> Node | None:
+        """A node's parent, if it is here."""
+        client = self.clients.get(id(node)) if self.clients else None
+        return client or (self.by_id.get(node.span.parent_id) if node.span.parent_id else None)
+
+
 def _forest(spans: Sequence[Span]) -> tuple[list[Node], list[Node]]:
     """The nodes at the top; and all of them, depth first."""
     nodes = [
         Node(span, 0, [], [] if 0 < span.start_ns <= span.end_ns < MAX_TIME_NS else _time_problems(span))
         for span in spans
     ]
-    first = _by_id(nodes)
-    tops = _hang(nodes, first)
+    parents = _parents(nodes)
+    tops = _hang(nodes, parents)
     for node in nodes:
         if len(node.children) > 1:
             _sort(node.children, _order)
     _sort(tops, _order_of_tops)
     rows = _depth_first(tops)
     if len(rows) < len(nodes):  # some hang on no top
-        tops += _cut_cycles(nodes, rows, first)
+        tops += _cut_cycles(nodes, rows, parents)
         _sort(tops, _order_of_tops)
         rows = _depth_first(tops)
     return tops, rows
 
 
-def _by_id(nodes: list[Node]) -> dict[bytes, Node]:
-    """The earliest node of each span id."""
-    first = {node.span.span_id: node for node in nodes}
-    if len(first) == len(nodes):
-        return first
-    first.clear()
+def _parents(nodes: list[Node]) -> _Parents:
+    """Who may have children: of several nodes with one id the server of a call, or the earliest."""
+    parents = _Parents({node.span.span_id: node for node in nodes})
+    if len(parents.by_id) == len(nodes):
+        return parents
+    parents.by_id.clear()
+    shared = calls([node.span for node in nodes])
     for node in nodes:
-        other = first.setdefault(node.span.span_id, node)
+        if node.span.span_id in shared:
+            continue
+        other = parents.by_id.setdefault(node.span.span_id, node)
         if other is not node:
             earlier, later = (node, other) if _order(node) < _order(other) else (other, node)
-            first[node.span.span_id] = earlier
+            parents.by_id[node.span.span_id] = earlier
             later.problems.append("another span of this trace has the same id")
-    return first
+    for span_id, (client, server) in shared.items():
+        parents.by_id[span_id] = nodes[server]
+        parents.clients[id(nodes[server])] = nodes[client]
+    return parents
 
 
-def _hang(nodes: list[Node], first: dict[bytes, Node]) -> list[Node]:
+def _hang(nodes: list[Node], parents: _Parents) -> list[Node]:
     """Put each node among its parent's children; returns those that have no parent here."""
     tops: list[Node] = []
     for node in nodes:
-        parent_id = node.span.parent_id
-        parent = first.get(parent_id) if parent_id else None
+        parent = parents.of(node)
         if parent is not None and parent is not node:
             parent.children.append(node)
             continue
         tops.append(node)
         if parent is node:
             node.problems.append("names itself as its parent")
-        elif parent_id:
-            node.problems.append(f"parent {parent_id.hex()} not received")
+        elif node.span.parent_id:
+            node.problems.append(f"parent {node.span.parent_id.hex()} not received")
     return tops
 
 
@@ -308,31 +418,32 @@ def _depth_first(tops: list[Node]) -> list[Node]:
     return rows
 
 
-def _cut_cycles(nodes: list[Node], rows: list[Node], first: dict[bytes, Node]) -> list[Node]:
+def _cut_cycles(nodes: list[Node], rows: list[Node], parents: _Parents) -> list[Node]:
     """New tops, one from each cycle of parents: its earliest span, taken from its parent's children."""
     reached = set(map(id, rows))
     cut: list[Node] = []
     for node in nodes:
         if id(node) in reached:  # this one may hang below a cycle
             continue
-        top = _earliest_in_cycle(node, first)
-        parent = first[top.span.parent_id]
-        parent.children = [child for child in parent.children if child is not top]
+        top = _earliest_in_cycle(node, parents)
+        if parent := parents.of(top):
+            parent.children = [child for child in parent.children if child is not top]
         top.problems.append("its parents form a cycle, cut here")
         cut.append(top)
         reached.update(id(below) for below in top.walk())
     return cut
 
 
-def _earliest_in_cycle(node: Node, first: dict[bytes, Node]) -> Node:
-    seen: dict[int, Node] = {}
-    while id(node) not in seen:
-        seen[id(node)] = node
-        node = first[node.span.parent_id]
-    cycle = [node]
-    while (step := first[cycle[-1].span.parent_id]) is not node:
-        cycle.append(step)
-    return min(cycle, key=_order)
+def _earliest_in_cycle(node: Node, parents: _Parents) -> Node:
+    """The earliest node of the cycle that a node's parents lead into."""
+    passed: dict[int, Node] = {}
+    step: Node | None = node
+    while step and id(step) not in passed:
+        passed[id(step)] = step
+        step = parents.of(step)
+    way = list(passed)
+    cycle = way[way.index(id(step)) :] if step else way
+    return min((passed[one] for one in cycle), key=_order)
 
 
 def _sort(nodes: list[Node], order: Callable[[Node], Any]) -> None:

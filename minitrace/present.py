@@ -55,6 +55,16 @@ def integer(number: int) -> str:
     return f"{number:,}".replace(",", THIN_SPACE)
 
 
+def rate(number: int, duration_ns: int) -> str:
+    """How often something happened in a time: ``12.3/s``, ``4.2/min``, ``0.5/h``."""
+    for seconds, unit in ((1, "s"), (60, "min"), (3600, "h")):
+        often = number * seconds * 1_000_000_000 / duration_ns
+        if often >= 0.9995 or not number or unit == "h":
+            break
+    text = integer(round(often)) if often >= 999.5 else _three_digits(often)
+    return f"{text}/{unit}"
+
+
 def size(size_bytes: int) -> str:
     """A size in powers of 1024: ``512 B``, ``3.4 MB``."""
     if size_bytes < 1024:
@@ -160,6 +170,11 @@ def value_type(value: Value) -> str:
         dict: "map",
     }
     return names.get(type(value), "empty")
+
+
+def plain(text: str) -> str:
+    """With spaces that are as wide as all others: for terminals and programs, not all of which have a thin one."""
+    return text.replace(THIN_SPACE, " ")
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Spans for tests, with readable ids: `span("charge", parent="checkout")`.
+"""Spans and log records for tests, with readable ids: `span("charge", parent="checkout")`.
 
 A name stands for an id: the same name gives the same bytes in every test.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from minitrace.model import Resource, Scope, Span, Trace
+from minitrace.model import LogRecord, Resource, Scope, Span, Trace, Value
 
 T0 = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20Z
 MS = 1_000_000
@@ -54,3 +54,18 @@ def span(
 def draw(trace: Trace) -> str:
     """A trace as indented names: what the tree looks like, in one readable string."""
     return "\n".join("  " * node.depth + node.span.name for node in trace.rows())
+
+
+def record(
+    body: Value, *, at_ms: float = 0, service: str = "shop", trace: str | bytes = b"", span: str = "", **fields: Any
+) -> LogRecord:
+    """A log record of `at_ms` after `T0`; without a trace unless one is named."""
+    defaults = {
+        "time_ns": T0 + round(at_ms * MS),
+        "body": body,
+        "trace_id": trace if isinstance(trace, bytes) else trace_id(trace),
+        "span_id": span_id(span),
+        "resource": Resource({"service.name": service}),
+        "scope": Scope("tests", "1.0"),
+    }
+    return LogRecord(**{**defaults, **fields})

@@ -42,6 +42,17 @@ def test_sizes(size: int, text: str) -> None:
     assert present.size(size).replace(THIN, " ") == text
 
 
+@pytest.mark.parametrize(
+    ("number", "seconds", "text"),
+    [
+        (0, 60, "0/s"), (60, 60, "1/s"), (123, 10, "12.3/s"), (123_456, 1, "123\u2009456/s"), (59, 60, "59/min"),
+        (1, 3600, "1/h"), (1, 7200, "0.5/h"), (9996, 10, "1\u2009000/s"),
+    ],
+)  # fmt: skip
+def test_rates_are_in_the_unit_that_gives_a_number_above_one(number: int, seconds: int, text: str) -> None:
+    assert present.rate(number, seconds * 10**9) == text
+
+
 def test_counts_agree_with_their_noun() -> None:
     assert [present.count(n, "span") for n in (0, 1, 2)] == ["0 spans", "1 span", "2 spans"]
     assert present.count(1_234_567, "span") == f"1{THIN}234{THIN}567 spans"

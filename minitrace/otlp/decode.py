@@ -46,18 +46,25 @@ class RawSpans:
 
 
 @dataclass
-class Export:
-    """What a request of `size_bytes` held, and how many of its spans were not usable, with the first reason."""
+class RequestContent:
+    """A request of `size_bytes`: how many of its spans, or log records, were not usable, with the first reason."""
 
     size_bytes: int = 0
-    groups: list[RawSpans] = field(default_factory=list)
     rejected: int = 0
     reason: str = ""
 
     def reject(self, reason: str, count: int = 1) -> None:
-        """Count spans as rejected."""
+        """Count some as rejected."""
         self.rejected += count
         self.reason = self.reason or reason
+
+
+@dataclass
+class Export(RequestContent):
+    """The spans of a request. Of those that were rejected `without_ids` have ids that cannot be any."""
+
+    groups: list[RawSpans] = field(default_factory=list)
+    without_ids: int = 0
 
     def reject_broken(self, name: str, error: Exception) -> None:
         """Count a span whose attributes, events or links cannot be decoded."""
@@ -90,16 +97,11 @@ def decode_traces(body: bytes, *, is_json: bool) -> Export:
         DecodeError: the body is not such a request.
         TooLarge: it has more than `MAX_SPANS` spans.
     """
-    if is_json:
-        body = _parse(messages.ExportTraceServiceRequest, body, is_json).SerializeToString()
-    try:
-        request = messages.RawTracesData.FromString(body)
-    except ProtobufError as error:
-        raise DecodeError(f"the body is not a protobuf ExportTraceServiceRequest: {error}") from None
+    request, size_bytes = read_raw(messages.RawTracesData, messages.ExportTraceServiceRequest, body, is_json)
     total = sum(len(scope_spans.spans) for group in request.resource_spans for scope_spans in group.scope_spans)
     if total > MAX_SPANS:
         raise TooLarge(f"{total} spans in one request; the limit is {MAX_SPANS}: send smaller batches")
-    export = Export(len(body))
+    export = Export(size_bytes)
     position = 0
     for group in request.resource_spans:
         for scope_spans in group.scope_spans:
@@ -112,10 +114,21 @@ def decode_traces(body: bytes, *, is_json: bool) -> Export:
     return export
 
 
-def count_logs(body: bytes, *, is_json: bool) -> int:
-    """How many log records an ExportLogsServiceRequest holds. Raises DecodeError."""
-    request = _parse(messages.ExportLogsServiceRequest, body, is_json)
-    return sum(len(scope.log_records) for group in request.resource_logs for scope in group.scope_logs)
+def decode_document(document: dict[str, Any]) -> Export:
+    """An ExportTraceServiceRequest that was JSON, and is taken apart. Raises DecodeError, TooLarge."""
+    message = messages.ExportTraceServiceRequest()
+    otlp_json.fill(message, document)
+    return decode_traces(message.SerializeToString(), is_json=False)
+
+
+def read_raw(raw_class: Any, message_class: Any, body: bytes, is_json: bool) -> tuple[Any, int]:
+    """A request as one of the `Raw…` classes, and its bytes in protobuf. Raises DecodeError: no `message_class`."""
+    if is_json:
+        body = _parse(message_class, body, is_json).SerializeToString()
+    try:
+        return raw_class.FromString(body), len(body)
+    except ProtobufError as error:
+        raise DecodeError(f"the body is not a protobuf {message_class.DESCRIPTOR.name}: {error}") from None
 
 
 def count_metrics(body: bytes, *, is_json: bool) -> int:
@@ -149,6 +162,7 @@ def _usable(raw_spans: Sequence[bytes], origin: int, position: int, export: Expo
             export.reject(f"span {position}: {error}")
         else:
             if problem := _id_problem(message):
+                export.without_ids += 1
                 export.reject(f"span {position} ({_clipped(message.name)}): {problem}")
             else:
                 usable.append((message, checksum(raw, origin)))
@@ -278,6 +292,11 @@ def read_attribute(raw: bytes) -> tuple[str, Value]:
     """One serialized KeyValue. Raises google.protobuf.message.DecodeError."""
     message = messages.KeyValue.FromString(raw)
     return message.key, _value(message.value, 0)
+
+
+def read_value(raw: bytes) -> Value:
+    """One serialized AnyValue. Raises google.protobuf.message.DecodeError."""
+    return _value(messages.AnyValue.FromString(raw), 0)
 
 
 def _attributes(key_values: Iterable[Any], depth: int = 0) -> Attributes:

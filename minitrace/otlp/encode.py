@@ -1,6 +1,7 @@
-"""Spans to OTLP: for the demo, the HTTP API and every kind of export.
+"""Spans and log records to OTLP: for the demo, the HTTP API and every kind of export.
 
-`decode_traces(encode_export(spans))` gives the same spans again, grouped by resource and scope.
+`decode_traces(encode_export(spans))` gives the same spans again, grouped by resource and scope; so does
+`decode_logs(encode_logs(records))`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minitrace.model import Attributes, Event, Link, Resource, Scope, Span, Value
+from minitrace.model import Attributes, Event, Link, LogRecord, Resource, Scope, Span, Value
 from minitrace.otlp import messages
 
 
@@ -18,24 +19,64 @@ def encode_export(spans: Sequence[Span]) -> bytes:
     return content
 
 
+def encode_field(number: int, content: bytes) -> bytes:
+    """A field of a message, up to number 15, that is text or a message: for messages that have no class here."""
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    """A number as protobuf writes it: seven bits a byte, lowest first, the eighth says that more follow."""
+    groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
+    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
+
+
+def encode_logs(records: Sequence[LogRecord]) -> bytes:
+    """The bytes of an ExportLogsServiceRequest; LogsData is the same on the wire."""
+    content: bytes = logs_data(records).SerializeToString()
+    return content
+
+
 def traces_data(spans: Sequence[Span]) -> Any:
     """A TracesData message: spans in their order, under their resource and scope."""
     data = messages.TracesData()
-    groups: dict[int, Any] = {}
-    scopes: dict[tuple[int, int], Any] = {}
-    # Spans of one batch share their Resource and Scope objects; equal ones from elsewhere are merged too.
-    resources = _Interned()
-    instrumentation = _Interned()
+    groups = _Groups(data.resource_spans, "scope_spans")
     for span in spans:
-        resource, scope = resources.index(span.resource), instrumentation.index(span.scope)
-        if resource not in groups:
-            groups[resource] = data.resource_spans.add()
-            _fill_resource(groups[resource], span.resource)
-        if (resource, scope) not in scopes:
-            scopes[resource, scope] = groups[resource].scope_spans.add()
-            _fill_scope(scopes[resource, scope], span.scope)
-        _fill_span(scopes[resource, scope].spans.add(), span)
+        _fill_span(groups.of(span.resource, span.scope).spans.add(), span)
     return data
+
+
+def logs_data(records: Sequence[LogRecord]) -> Any:
+    """A LogsData message: records in their order, under their resource and scope."""
+    data = messages.LogsData()
+    groups = _Groups(data.resource_logs, "scope_logs")
+    for record in records:
+        _fill_record(groups.of(record.resource, record.scope).log_records.add(), record)
+    return data
+
+
+class _Groups:
+    """The messages that hold what came from one resource and scope, each made when it is first asked for.
+
+    What comes in one batch shares its Resource and Scope objects; equal ones from elsewhere are merged too.
+    """
+
+    def __init__(self, data: Any, below: str) -> None:
+        self._data = data
+        self._below = below
+        self._resources, self._scopes = _Interned(), _Interned()
+        self._groups: dict[int, Any] = {}
+        self._within: dict[tuple[int, int], Any] = {}
+
+    def of(self, resource: Resource, scope: Scope) -> Any:
+        """The message below this resource and scope."""
+        key = self._resources.index(resource), self._scopes.index(scope)
+        if key not in self._within:
+            if key[0] not in self._groups:
+                self._groups[key[0]] = self._data.add()
+                _fill_resource(self._groups[key[0]], resource)
+            self._within[key] = getattr(self._groups[key[0]], self._below).add()
+            _fill_scope(self._within[key], scope)
+        return self._within[key]
 
 
 class _Interned:
@@ -100,6 +141,21 @@ def _fill_span(message: Any, span: Span) -> None:
     message.status.SetInParent()
     message.status.code = span.status.code
     message.status.message = span.status.message
+
+
+def _fill_record(message: Any, record: LogRecord) -> None:
+    message.time_unix_nano = record.time_ns
+    message.observed_time_unix_nano = record.observed_ns
+    message.severity_number = record.severity
+    message.severity_text = record.severity_text
+    if record.body is not None:
+        _fill_value(message.body, record.body)
+    _fill_attributes(message.attributes, record.attributes)
+    message.dropped_attributes_count = record.dropped_attributes
+    message.flags = record.flags
+    message.trace_id = record.trace_id
+    message.span_id = record.span_id
+    message.event_name = record.event_name
 
 
 def _fill_event(message: Any, event: Event) -> None:

@@ -26,6 +26,8 @@ from minitrace.errors import DecodeError
 from minitrace.otlp.messages import Message
 
 ID_FIELDS = {"trace_id", "span_id", "parent_span_id"}
+_IDS_OF_LOGS = {f"opentelemetry.proto.logs.v1.LogRecord.{name}" for name in ID_FIELDS}
+BROKEN_ID = b"\xff"  # instead of one of a log record that is not hex: what the record says is worth as much without
 MAX_DEPTH = 100  # of objects within each other; the binary parser stops there too
 _INTEGERS = {
     FieldDescriptor.TYPE_INT32: (-(2**31), 2**31 - 1),
@@ -54,6 +56,11 @@ def parse(text: bytes, message: Message) -> None:
         raise DecodeError(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise DecodeError(f"the body is not a JSON object but {_shown(document)}")
+    fill(message, document)
+
+
+def fill(message: Message, document: dict[str, Any]) -> None:
+    """Fill a message from a JSON object, which is taken apart. Raises DecodeError as `parse` does."""
     _fill(message, document, message.DESCRIPTOR.name, 0)
 
 
@@ -143,6 +150,8 @@ def _bytes(field: FieldDescriptor, value: Any, where: str) -> bytes:
         padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
         return base64.b64decode(padded, validate=True)
     except (ValueError, binascii.Error):
+        if field.full_name in _IDS_OF_LOGS:
+            return BROKEN_ID
         raise DecodeError(f"{where} is not {'hex' if field.name in ID_FIELDS else 'base64'}: {_shown(value)}") from None
 
 

@@ -6,9 +6,9 @@ A serialized FileDescriptorSet in a private `DescriptorPool` does neither.
 `scripts/generate-proto` makes the file from the vendored .proto files.
 
 The `Raw…` classes read the same bytes, but leave what comes in great number as `bytes`, still encoded:
-spans, and their attributes, events, links and status. Of ten attributes nine were seen before, and a dict
-from their bytes is quicker than any parser. Each span is parsed by itself, so that one with a broken
-string does not take its siblings along.
+spans and log records, and their attributes, events, links, status and bodies. Of ten attributes nine were seen
+before, and a dict from their bytes is quicker than any parser. Each span, and each record, is parsed by itself, so that
+one with a broken string does not take its siblings along.
 """
 
 from importlib import resources
@@ -20,7 +20,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 _TRACE = "opentelemetry/proto/trace/v1/trace.proto"
-_LEFT_RAW = {"resource", "scope", "spans", "attributes", "events", "links", "status"}
+_LOGS = "opentelemetry/proto/logs/v1/logs.proto"
+_LEFT_RAW = {"resource", "scope", "spans", "attributes", "events", "links", "status", "log_records", "body"}
 
 
 def _files() -> list[FileDescriptorProto]:
@@ -35,20 +36,19 @@ def _pool(files: list[FileDescriptorProto]) -> DescriptorPool:
     return pool
 
 
-def _raw(files: list[FileDescriptorProto]) -> FileDescriptorProto:
-    """trace.proto with the same field numbers, where messages that are parsed one by one are bytes."""
-    (trace,) = (file for file in files if file.name == _TRACE)
-    del trace.dependency[:]
-    for message in [*trace.message_type, *(nested for outer in trace.message_type for nested in outer.nested_type)]:
+def _raw(file: FileDescriptorProto) -> FileDescriptorProto:
+    """A file with the same field numbers, where messages that are parsed one by one are bytes."""
+    del file.dependency[:]
+    for message in [*file.message_type, *(nested for outer in file.message_type for nested in outer.nested_type)]:
         for field in message.field:
             if field.name in _LEFT_RAW:
                 field.type = FieldDescriptorProto.TYPE_BYTES
                 field.ClearField("type_name")
-    return trace
+    return file
 
 
 POOL = _pool(_files())
-_RAW_POOL = _pool([_raw(_files())])
+_RAW_POOL = _pool([_raw(file) for file in _files() if file.name in (_TRACE, _LOGS)])
 
 
 def _message(name: str, pool: DescriptorPool = POOL) -> Any:
@@ -63,9 +63,11 @@ ExportLogsServiceResponse = _message(f"{_SERVICE}.logs.v1.ExportLogsServiceRespo
 ExportMetricsServiceRequest = _message(f"{_SERVICE}.metrics.v1.ExportMetricsServiceRequest")
 ExportMetricsServiceResponse = _message(f"{_SERVICE}.metrics.v1.ExportMetricsServiceResponse")
 TracesData = _message("opentelemetry.proto.trace.v1.TracesData")
+LogsData = _message("opentelemetry.proto.logs.v1.LogsData")
 Status = _message("google.rpc.Status")
 
 _COMMON = "opentelemetry.proto.common.v1"
+AnyValue = _message(f"{_COMMON}.AnyValue")
 KeyValue = _message(f"{_COMMON}.KeyValue")
 InstrumentationScope = _message(f"{_COMMON}.InstrumentationScope")
 Resource = _message("opentelemetry.proto.resource.v1.Resource")
@@ -79,8 +81,13 @@ RawSpan = _message(f"{_TRACE_V1}.Span", _RAW_POOL)
 RawEvent = _message(f"{_TRACE_V1}.Span.Event", _RAW_POOL)
 RawLink = _message(f"{_TRACE_V1}.Span.Link", _RAW_POOL)
 
+_LOGS_V1 = "opentelemetry.proto.logs.v1"
+RawLogsData = _message(f"{_LOGS_V1}.LogsData", _RAW_POOL)  # and ExportLogsServiceRequest
+RawLogRecord = _message(f"{_LOGS_V1}.LogRecord", _RAW_POOL)
+
 __all__ = [
     "POOL",
+    "AnyValue",
     "ExportLogsServiceRequest",
     "ExportLogsServiceResponse",
     "ExportMetricsServiceRequest",
@@ -89,9 +96,12 @@ __all__ = [
     "ExportTraceServiceResponse",
     "InstrumentationScope",
     "KeyValue",
+    "LogsData",
     "Message",
     "RawEvent",
     "RawLink",
+    "RawLogRecord",
+    "RawLogsData",
     "RawResourceSpans",
     "RawScopeSpans",
     "RawSpan",

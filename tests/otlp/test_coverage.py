@@ -1,4 +1,4 @@
-"""Every field of the OTLP span descriptors has a home: in the model, in the file, and on the way out.
+"""Every field of OTLP's spans and log records has a home: in the model, in the file, and on the way out.
 
 A request is made in which every field of every message is set to a value of its own. It is decoded,
 stored, loaded and encoded; what comes back must be what went in, field by field.
@@ -14,7 +14,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from minitrace.otlp import messages
 from minitrace.otlp.decode import decode_traces
-from minitrace.otlp.encode import encode_export, traces_data
+from minitrace.otlp.encode import encode_export, encode_logs, logs_data, traces_data
+from minitrace.otlp.log_records import decode_logs
 from minitrace.store.store import Store
 
 # Not kept, and why
@@ -128,3 +129,30 @@ def test_decoding_what_was_encoded_gives_the_same_spans() -> None:
     request = filled_request()
     spans = decode_traces(request.SerializeToString(), is_json=False).spans
     assert decode_traces(encode_export(spans), is_json=False).spans == spans
+
+
+def filled_logs() -> Any:
+    request = messages.ExportLogsServiceRequest()
+    Filler().fill(request)
+    del request.resource_logs[1:]
+    del request.resource_logs[0].scope_logs[1:]
+    return request
+
+
+def test_the_logs_of_this_test_set_every_field_there_is() -> None:
+    everything = fields_below(messages.ExportLogsServiceRequest.DESCRIPTOR)
+    assert everything - fields_set(filled_logs()) == set(WITHOUT_HOME)
+
+
+def test_decoding_encoded_records_gives_the_same_records() -> None:
+    request = filled_logs()
+    records = decode_logs(request.SerializeToString(), is_json=False).records
+    assert logs_data(records).SerializeToString(deterministic=True) == request.SerializeToString(deterministic=True)
+    assert decode_logs(encode_logs(records), is_json=False).records == records
+
+
+async def test_every_field_of_log_records_comes_back_from_the_file(tmp_path: Path) -> None:
+    records = decode_logs(filled_logs().SerializeToString(), is_json=False).records
+    async with await Store.open(tmp_path / "fields.db") as store:
+        await store.add_logs(records)
+        assert [(await store.trace_logs(one.trace_id)) for one in records] == [[one] for one in records]

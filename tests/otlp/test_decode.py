@@ -8,7 +8,7 @@ import pytest
 
 from minitrace.errors import DecodeError, TooLarge
 from minitrace.otlp import messages
-from minitrace.otlp.decode import MAX_ATTRIBUTES, MAX_SPANS, count_logs, count_metrics, decode_traces
+from minitrace.otlp.decode import MAX_ATTRIBUTES, MAX_SPANS, count_metrics, decode_traces
 
 GOOD = {"trace_id": b"t" * 16, "span_id": b"s" * 8, "name": "good"}
 
@@ -91,13 +91,10 @@ def test_bytes_that_are_no_protobuf_are_refused(body: bytes) -> None:
         decode_traces(body, is_json=False)
 
 
-def test_log_records_and_data_points_are_counted() -> None:
-    logs = messages.ExportLogsServiceRequest()
-    logs.resource_logs.add().scope_logs.add().log_records.add()
+def test_data_points_are_counted() -> None:
     metrics = messages.ExportMetricsServiceRequest()
     scope_metrics = metrics.resource_metrics.add().scope_metrics.add()
     scope_metrics.metrics.add().gauge.data_points.add()
     scope_metrics.metrics.add().histogram.data_points.add()
     scope_metrics.metrics.add()
-    assert count_logs(logs.SerializeToString(), is_json=False) == 1
     assert count_metrics(metrics.SerializeToString(), is_json=False) == 2

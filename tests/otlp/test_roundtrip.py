@@ -1,4 +1,4 @@
-"""Any spans, through either encoding and through the file, are the same spans again."""
+"""Any spans and log records, through either encoding and through the file, are the same again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minitrace.model import Event, Link, Resource, Scope, Span, Status, Value
+from minitrace.model import Event, Link, LogRecord, Resource, Scope, Span, Status, Value
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp.decode import decode_traces
-from minitrace.otlp.encode import encode_export, traces_data
+from minitrace.otlp.encode import encode_export, encode_logs, logs_data, traces_data
+from minitrace.otlp.log_records import decode_logs
 from minitrace.store.store import Store
 
 TEXTS = st.text(max_size=12)
@@ -55,11 +56,36 @@ def spans_of(trace_ids: st.SearchStrategy[bytes]) -> st.SearchStrategy[Span]:
     )
 
 
+LOG_RECORDS = st.builds(
+    LogRecord,
+    time_ns=TIMES.filter(bool),  # a record without one is given one
+    observed_ns=TIMES,
+    severity=st.integers(0, 30),
+    severity_text=TEXTS | st.just("WARN"),
+    body=VALUES,
+    attributes=ATTRIBUTES,
+    dropped_attributes=COUNTS,
+    flags=COUNTS,
+    trace_id=TRACE_IDS,
+    span_id=st.just(b"") | SPAN_IDS,
+    event_name=TEXTS,
+    resource=RESOURCES,
+    scope=SCOPES,
+)
+
+
 @given(spans_of(TRACE_IDS))
 def test_protobuf_and_json_carry_the_same_span(span: Span) -> None:
     as_json = json.dumps(otlp_json.dump(traces_data([span]))).encode()
     assert decode_traces(encode_export([span]), is_json=False).spans == [span]
     assert decode_traces(as_json, is_json=True).spans == [span]
+
+
+@given(LOG_RECORDS)
+def test_protobuf_and_json_carry_the_same_record(record: LogRecord) -> None:
+    as_json = json.dumps(otlp_json.dump(logs_data([record]))).encode()
+    assert decode_logs(encode_logs([record]), is_json=False).records == [record]
+    assert decode_logs(as_json, is_json=True).records == [record]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -71,3 +97,16 @@ def test_the_file_gives_back_the_same_spans(tmp_path_factory: pytest.TempPathFac
             return (await store.trace(spans[0].trace_id)).spans
 
     assert asyncio.run(stored()) == spans
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(LOG_RECORDS, min_size=1, max_size=4))
+def test_the_file_gives_back_the_same_records(
+    tmp_path_factory: pytest.TempPathFactory, records: list[LogRecord]
+) -> None:
+    async def stored() -> list[LogRecord]:
+        async with await Store.open(tmp_path_factory.mktemp("s") / "a.db") as store:
+            await store.add_logs(records)
+            return (await store.logs_after(0))[1]
+
+    assert asyncio.run(stored()) == decode_logs(encode_logs(records), is_json=False).records
