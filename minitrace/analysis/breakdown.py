@@ -44,8 +44,12 @@ def percentile(ordered: Sequence[int], per_cent: int) -> int:
 
     Always one of the values, never between two, and exact. `ordered` is sorted, `per_cent` from 1 to 100.
     """
-    rank = -(-len(ordered) * per_cent // 100)  # rounded up
-    return ordered[rank - 1] if ordered else 0
+    return ordered[rank(len(ordered), per_cent)] if ordered else 0
+
+
+def rank(count: int, per_cent: int) -> int:
+    """The place, from 0, of a percentile among so many values in order."""
+    return -(-count * per_cent // 100) - 1  # rounded up
 
 
 def _group(

@@ -44,9 +44,16 @@ def signature(span: Span) -> str:
     return f"{_first(span, _METHOD)} {host}{path}" if path else _of_name(span.name[:LONGEST_TEXT])
 
 
+def text(span: Span) -> str:
+    """Its statement, URL or name as it is, of which a signature leaves out literals and ids; cut."""
+    url = _first(span, _URL)
+    called = f"{_first(span, _METHOD)} {url}".strip() if url else ""
+    return _first(span, _STATEMENT) or called or span.name[:LONGEST_TEXT]
+
+
 def label(span: Span) -> str:
     """What to call spans of this signature: ``SELECT stock``, ``GET /users/{id}``; one short line."""
-    name = _without_ids(span.name[:LONGEST_TEXT])
+    name = without_ids(span.name[:LONGEST_TEXT])
     if _statement(span):
         text = signature(span)
         return shortened(_first(span, _SUMMARY) or (text if _has_keys(span) else _verb_and_table(text)) or name)
@@ -118,7 +125,7 @@ def _statement(span: Span) -> str:
 
 @lru_cache(REMEMBERED)
 def _of_name(name: str) -> str:
-    return _without_literals(name) if _is_sql(name) else _without_ids(name)
+    return _without_literals(name) if _is_sql(name) else without_ids(name)
 
 
 @lru_cache(REMEMBERED)
@@ -190,9 +197,10 @@ def _address(span: Span) -> tuple[str, str]:
         return "", ""
     found = _PLACE.match(url)
     host, path = (found[1] or "", found[2]) if found else ("", "")
-    return host, template or _without_ids(path) or "/"
+    return host, template or without_ids(path) or "/"
 
 
 @lru_cache(REMEMBERED)
-def _without_ids(text: str) -> str:
+def without_ids(text: str) -> str:
+    """A name or path with ``{id}`` for what numbers and ids are in it."""
     return _ID.sub("{id}", text)

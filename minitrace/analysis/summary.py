@@ -90,11 +90,11 @@ def _facts(tree: Tree) -> Iterator[str]:
     if started := present.iso(tree.start_ns):
         yield f"Started {started}"
     services = trace.services.most_common()
-    named = [f"{_figure(present.integer(number))} of {code(name)}" for name, number in services[:MOST_SERVICES]]
+    named = [f"{present.plain(present.integer(number))} of {code(name)}" for name, number in services[:MOST_SERVICES]]
     named += [f"{len(services) - MOST_SERVICES} more"] if len(services) > MOST_SERVICES else []
-    yield f"{_figure(present.count(len(trace.spans), 'span'))}: {', '.join(named)}"
+    yield f"{present.plain(present.count(len(trace.spans), 'span'))}: {', '.join(named)}"
     if trace.removed_count:
-        yield f"{_figure(present.count(trace.removed_count, 'span'))} removed to make room"
+        yield f"{present.plain(present.count(trace.removed_count, 'span'))} removed to make room"
     yield f"Trace {code(trace.trace_id.hex())}"
 
 
@@ -102,7 +102,7 @@ def _errors(tree: Tree, rows: Sequence[int]) -> str:
     """A list of what went wrong, the first ones in full; "" if nothing did."""
     lines = [f"- {_error(tree, row)}" for row in rows[:MOST_ERRORS]]
     if len(rows) > MOST_ERRORS:
-        lines.append(f"- {_figure(present.integer(len(rows) - MOST_ERRORS))} more")
+        lines.append(f"- {present.plain(present.integer(len(rows) - MOST_ERRORS))} more")
     return "\n".join(["Errors:", "", *lines]) if rows else ""
 
 
@@ -110,7 +110,3 @@ def _error(tree: Tree, row: int) -> str:
     kind, message = exception(tree.span(row))
     said = ": ".join(code(one_line(text, LONGEST_MESSAGE)) for text in (kind, message) if text)
     return f"{code(title(tree, row))} {said}".rstrip()
-
-
-def _figure(text: str) -> str:
-    return text.replace(present.THIN_SPACE, " ")

@@ -14,8 +14,9 @@ recurses: chains of 20 000 spans occur.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from minitrace.model import Node, Span, Trace, usable_time
 
@@ -25,7 +26,8 @@ class Tree:
     """A trace's spans as rows, with times in nanoseconds since `start_ns`, the earliest of them.
 
     `shifts` are rows that were moved against clock skew, with by how much; times are those after moving. A span without
-    usable times begins and ends at 0, and is in `timeless`.
+    usable times begins and ends at 0, and is in `timeless`. `cut` has, for rows of which `pruned` left out what is
+    below, how many spans that are; -1 stands for what is below none.
     """
 
     trace: Trace
@@ -38,6 +40,7 @@ class Tree:
     duration_ns: int
     shifts: Mapping[int, int] = field(default_factory=dict)
     timeless: frozenset[int] = frozenset()
+    cut: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -72,6 +75,39 @@ def tree(trace: Trace, shifts: Mapping[int, int] | None = None) -> Tree:
     begins = [0 if row in timeless else start - start_ns for row, start in enumerate(starts)]
     ends = [0 if row in timeless else begins[row] + node.span.duration_ns for row, node in enumerate(nodes)]
     return Tree(trace, nodes, parents, sizes, begins, ends, start_ns, max(ends, default=0), moved, timeless)
+
+
+def pruned(tree: Tree, rows: Sequence[int]) -> Tree:
+    """A tree of these rows alone, given in order, each below the nearest of them that it was below before.
+
+    Row i of it is ``rows[i]``; what is left out is counted in `Tree.cut`. Times stay as they are.
+    """
+    place = {row: at for at, row in enumerate(rows)}
+    above: list[int] = []  # of each row the nearest that is kept, itself perhaps: its place
+    cut: Counter[int] = Counter()
+    for row, parent in enumerate(tree.parents):
+        nearest = above[parent] if parent >= 0 else -1
+        if row not in place:
+            cut[nearest] += 1
+        above.append(place.get(row, nearest))
+    parents = [above[parent] if (parent := tree.parents[row]) >= 0 else -1 for row in rows]
+    nodes: list[Node] = []
+    for row, parent in zip(rows, parents, strict=True):
+        depth = nodes[parent].depth + 1 if parent >= 0 else 0
+        nodes.append(Node(tree.span(row), depth, [], tree.nodes[row].problems))
+        if parent >= 0:
+            nodes[parent].children.append(nodes[-1])
+    return replace(
+        tree,
+        nodes=nodes,
+        parents=parents,
+        sizes=_structure(nodes)[1],
+        begins=[tree.begins[row] for row in rows],
+        ends=[tree.ends[row] for row in rows],
+        shifts={place[row]: shift for row, shift in tree.shifts.items() if row in place},
+        timeless=frozenset(place[row] for row in tree.timeless if row in place),
+        cut=cut,
+    )
 
 
 def _structure(nodes: list[Node]) -> tuple[list[int], list[int]]:

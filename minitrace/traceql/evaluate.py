@@ -75,9 +75,10 @@ class Program:
         self.shown: tuple[Attribute | Intrinsic, ...] = tuple(dict.fromkeys(named))
         self._values = [(_key(one), compile_field(one)) for one in self.shown if str(one) not in _SHOWN_ANYWAY]
 
-    def run(self, spans: Sequence[Span]) -> list[Spanset]:
-        """The spansets found in one trace, none of them empty."""
-        return self._step([Spanset(TraceRows(spans).rows)]) if spans else []
+    def run(self, spans: Sequence[Span], *, orphans_are_roots: bool = False) -> list[Spanset]:
+        """The spansets found in one trace, none of them empty; see `TraceRows` for orphans."""
+        rows = TraceRows(spans, orphans_are_roots=orphans_are_roots).rows
+        return self._step([Spanset(rows)]) if rows else []
 
     def values(self, row: Row) -> dict[str, Value]:
         """What is shown of a span that was found, by name without a scope; only what it has.
@@ -145,7 +146,7 @@ def _filter(condition: Field | None) -> Step:
 
 def _operation(operation: ast.SpansetOperation) -> Step:
     """All operands see the same spanset. What `by()` and aggregates say of an operand is dropped."""
-    first, rest = _operands(operation)
+    first, rest = chained(operation)
     start, steps = _compile_stage(first), [(operator, _compile_stage(operand)) for operator, operand in rest]
 
     def find(spanset: Spanset) -> list[Row]:
@@ -157,7 +158,7 @@ def _operation(operation: ast.SpansetOperation) -> Step:
     return lambda spansets: _with_rows((spanset, find(spanset)) for spanset in spansets)
 
 
-def _operands(operation: ast.SpansetOperation) -> tuple[ast.Spanset, list[tuple[str, ast.Spanset]]]:
+def chained(operation: ast.SpansetOperation) -> tuple[ast.Spanset, list[tuple[str, ast.Spanset]]]:
     """``a > b > c`` is a, then b and c with the operator before them: long chains need no recursion."""
     rest: list[tuple[str, ast.Spanset]] = []
     first: ast.Spanset = operation

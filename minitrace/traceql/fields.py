@@ -183,9 +183,9 @@ def compile_condition(field: Field | None) -> Condition:
         case None:
             return always
         case Binary("||"):
-            return _any_of([compile_condition(operand) for operand in _operands(field)])
+            return _any_of([compile_condition(operand) for operand in operands(field)])
         case Binary("&&"):
-            return _conjunction(_operands(field))
+            return _conjunction(operands(field))
         case Unary("!", operand) if _is_condition(operand):
             inner = compile_condition(operand)
             return lambda row: not inner(row)
@@ -284,7 +284,7 @@ def _any_of(tests: list[Condition]) -> Condition:
     return lambda row: any(test(row) for test in tests)
 
 
-def _operands(field: Binary) -> list[Field]:
+def operands(field: Binary) -> list[Field]:
     """What is joined by the same && or ||, from left to right."""
     found: list[Field] = []
     stack: list[Field] = [field]

@@ -17,12 +17,12 @@ relation to any other row. All numbers are made when the first is asked for: mos
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from minitrace.model import Event, Kind, Link, Span, usable_time
+from minitrace.model import Event, Link, Span, calls, usable_time
 
 ROOT_PARENT = -1  # the parent_left of a root: all roots of a trace are siblings
 
@@ -88,16 +88,26 @@ class Row:
 
 
 class TraceRows:
-    """All spans of one trace, in order of start. The trace's root and duration are those of `model.Trace`."""
+    """All spans of one trace, in order of start. The trace's root and duration are those of `model.Trace`.
 
-    def __init__(self, spans: Iterable[Span]) -> None:
+    With `orphans_are_roots` a span whose parent is not here counts as a root.
+    """
+
+    def __init__(self, spans: Iterable[Span], *, orphans_are_roots: bool = False) -> None:
         in_order = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
         self.rows = [Row(span, self, at) for at, span in enumerate(in_order)]
+        self._orphans_are_roots = orphans_are_roots
 
     @cached_property
     def root(self) -> Span | None:
         """The earliest span without a parent id; None if none was received."""
-        return next((row.span for row in self.rows if not row.span.parent_id), None)
+        roots = (row.span for row in self.rows if not row.span.parent_id)
+        return next(roots, None) or next(self._orphans(), None)
+
+    def _orphans(self) -> Iterator[Span]:
+        """The spans that count as roots, though they name a parent."""
+        if self._orphans_are_roots:
+            yield from (row.span for row in self.rows if row.span.parent_id and self.parents[row.at] is None)
 
     @cached_property
     def duration_ns(self) -> int:
@@ -120,7 +130,8 @@ class TraceRows:
     @cached_property
     def numbers(self) -> list[Numbers]:
         """For each row, its numbers. If an id occurs more than twice, only roots have one: that they are."""
-        is_root = [not row.span.parent_id for row in self.rows]
+        orphans = {id(span) for span in self._orphans()}
+        is_root = [not row.span.parent_id or id(row.span) in orphans for row in self.rows]
         repeats = Counter(row.span.span_id for row in self.rows)
         if max(repeats.values(), default=0) > 2:
             return [Numbers(parent_left=ROOT_PARENT if root else 0) for root in is_root]
@@ -128,37 +139,14 @@ class TraceRows:
 
 
 def _parents(spans: Sequence[Span]) -> list[int | None]:
-    """For each span, the index of its parent's.
-
-    Two spans may share one id where a client and a server both report a call: then the server's is the child of
-    the client's, and their children are the server's. Else the first span with an id is the parent.
-    """
-    by_id: dict[bytes, list[int]] = defaultdict(list)
+    """For each span, the index of its parent's: of spans with one id the server's of a call, or else the first."""
+    by_id: dict[bytes, int] = {}
     for at, span in enumerate(spans):
-        by_id[span.span_id].append(at)
-    calls = {span_id: pair for span_id, found in by_id.items() if (pair := _call(spans, found))}
-
-    def parent(at: int) -> int | None:
-        span = spans[at]
-        if not span.parent_id:
-            return None
-        client, server = calls.get(span.span_id, (None, None))
-        if at == server:
-            return client
-        if span.parent_id in calls:
-            return calls[span.parent_id][1]
-        return by_id[span.parent_id][0] if span.parent_id in by_id else None
-
-    return [parent(at) for at in range(len(spans))]
-
-
-def _call(spans: Sequence[Span], found: list[int]) -> tuple[int, int] | None:
-    """The client's and the server's of two spans with one id, if that is what they are."""
-    if len(found) != 2:
-        return None
-    by_kind = {spans[at].kind: at for at in found}
-    is_call = by_kind.keys() == {Kind.CLIENT, Kind.SERVER}
-    return (by_kind[Kind.CLIENT], by_kind[Kind.SERVER]) if is_call else None
+        by_id.setdefault(span.span_id, at)
+    shared = calls(spans)
+    by_id |= {span_id: server for span_id, (_, server) in shared.items()}
+    clients = {server: client for client, server in shared.values()}
+    return [None if not span.parent_id else clients.get(at, by_id.get(span.parent_id)) for at, span in enumerate(spans)]
 
 
 def _numbers(parents: list[int | None], is_root: list[bool]) -> list[Numbers]:

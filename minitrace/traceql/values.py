@@ -202,3 +202,11 @@ def identity(value: Value) -> Hashable:
     if isinstance(value, list):
         return list, tuple(map(identity, value))
     return type(value), "NaN" if value != value else value
+
+
+def identified(identity: Any) -> Value:
+    """The value that has this `identity`."""
+    type_, content = identity
+    if type_ is list:
+        return [identified(element) for element in content]
+    return math.nan if type_ is float and content == "NaN" else content

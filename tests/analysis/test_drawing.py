@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitrace.analysis.drawing import draw
+from minitrace.analysis.drawing import draw, plainer
 from minitrace.analysis.repeats import runs
-from minitrace.analysis.tree import Tree, tree
+from minitrace.analysis.tree import Tree, pruned, tree
 from minitrace.model import Resource, Span, Status, StatusCode, Trace
 from tests.samples import TRACE, span, span_id
 
@@ -38,6 +38,15 @@ def test_a_tree_has_branches_services_where_they_change_and_durations_in_a_colum
         "├── stock: reserve            20 ms",
         "│   └── UPDATE                10 ms",
         "└── ⨯ payment: POST /charge   70 ms",
+    ]
+
+
+def test_a_service_without_a_name_is_not_named_at_the_top() -> None:
+    nameless = span("a", service="unknown_service:python3"), span("b", "a", service="unknown_service:python3")
+    assert draw(tree_of([*nameless, span("c", "b")]), width=60).splitlines() == [
+        "a                10 ms",
+        "└── b            10 ms",
+        "    └── shop: c  10 ms",
     ]
 
 
@@ -138,3 +147,17 @@ def test_any_tree_is_drawn_within_its_width_with_every_span_on_a_line_or_counted
     counted = [int(line.split("… ")[1].split()[0]) for line in lines if line.endswith(" below")]
     assert len(lines) - len(counted) + sum(counted) == len(spans)
     assert all(len(line) <= width for line in lines if line.isascii())
+
+
+def test_what_was_cut_from_a_tree_is_counted_behind_the_name_it_was_below_however_long_that_is() -> None:
+    rows = tree_of(
+        [span("GET /" + "long" * 30), *(span(f"{n}", "GET /" + "long" * 30) for n in range(3)), span("other")]
+    )
+    assert draw(pruned(rows, [0]), width=40).splitlines() == [
+        "shop: GET /longlonglo… (+3 spans)  10 ms",
+        "… 1 more span",
+    ]
+
+
+def test_a_drawing_has_a_likeness_in_ascii() -> None:
+    assert plainer("├── ×3 SELECT … ━╸ → ←  Σ 3 µs é") == "|-- x3 SELECT ... == -> <-  sum 3 us ?"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import given
+from hypothesis import strategies as st
 
-from minitrace.analysis.tree import Tree, tree
+from minitrace.analysis.tree import Tree, pruned, tree
 from minitrace.model import MAX_TIME_NS, Trace
 from tests.analysis.growing import MANY, chain, fan, grown, named, trees
 from tests.samples import MS, T0, TRACE, span
@@ -80,3 +81,25 @@ def test_a_chain_of_20_000_is_one_subtree() -> None:
 
 def test_a_parent_has_20_000_children() -> None:
     assert len(list(tree(fan()).children(0))) == MANY
+
+
+def test_in_a_pruned_tree_each_row_is_below_the_nearest_one_kept_and_what_was_cut_is_counted() -> None:
+    rows = grown(
+        span("pay"), span("get", "pay", start_ms=1, duration_ms=1), span("charge", "pay", start_ms=2),
+        span("bank", "charge", start_ms=3), span("other", start_ms=4), span("below", "other", start_ms=5),
+    )  # fmt: skip
+    kept = pruned(rows, [0, 3, 5])
+    assert [(kept.span(row).name, kept.parents[row], kept.nodes[row].depth) for row in range(len(kept))] == [
+        ("pay", -1, 0),
+        ("bank", 0, 1),
+        ("below", -1, 0),
+    ]
+    assert (kept.begins, kept.cut) == ([0, 3 * MS, 5 * MS], {0: 2, -1: 1})
+
+
+@given(trees(), st.sets(st.integers(0, 30)))
+def test_of_a_pruned_tree_every_span_is_kept_or_counted(rows: Tree, chosen: set[int]) -> None:
+    kept = pruned(rows, sorted(row for row in chosen if row < len(rows)))
+    assert len(kept) + sum(kept.cut.values()) == len(rows)
+    assert sum(kept.sizes[top] for top in kept.tops()) == len(kept)
+    assert pruned(rows, range(len(rows))).parents == rows.parents

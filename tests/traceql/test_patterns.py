@@ -443,7 +443,7 @@ def longest_gap_s(pattern: str, value: str, engine: type[Engine], budget_s: floa
 @with_each_engine
 @pytest.mark.parametrize(("pattern", "value"), EXPLODING, ids=[pattern for pattern, _ in EXPLODING])
 def test_no_pattern_keeps_its_query_or_another_thread_waiting(pattern: str, value: str, engine: type[Engine]) -> None:
-    for _ in range(3):  # a busy machine may interrupt us too, but hardly thrice
+    for _ in range(10):  # a busy machine interrupts us too, but not each time
         compile_pattern.cache_clear()
         took_s, gap_s = longest_gap_s(pattern, value, engine, budget_s=0.1)
         if took_s < 0.2 + VALUE_BUDGET_S and gap_s < 0.05:

@@ -199,3 +199,20 @@ def test_the_order_in_which_spans_came_does_not_matter(spans: tuple[list[Span], 
 def test_every_span_is_in_a_union_once_in_order_of_start() -> None:
     first, second, third, _ = TraceRows(SHOP).rows
     assert union([third, first], [], [second, first]) == [first, second, third]
+
+
+def test_orphans_can_count_as_roots() -> None:
+    lost = trace("lost parent=missing\n  below\nlater parent=missing starts=9")
+    rows = TraceRows(lost, orphans_are_roots=True)
+    assert [(row.span.name, row.left, row.right, row.parent_left) for row in rows.rows] == [
+        ("lost", 1, 4, -1),
+        ("below", 2, 3, 1),
+        ("later", 5, 6, -1),
+    ]
+    assert rows.root is lost[0]
+    assert TraceRows(lost).root is None
+
+
+def test_where_there_is_a_root_no_orphan_is_the_root_of_the_trace() -> None:
+    spans = trace("lost parent=missing\nroot starts=5")
+    assert TraceRows(spans, orphans_are_roots=True).root is spans[1]
