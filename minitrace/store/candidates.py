@@ -7,7 +7,8 @@ Two ways lead to them, and one search may take both, one after the other:
 - From where the index would have too much to say, and so there is a lot to find, traces are looked at as they are,
   newest first, in chunks that grow.
 
-Either way the spans' rows are looked at again before anything is said about them.
+Either way the spans' rows are looked at again before anything is said about them. Where the traces are known, as those
+that just arrived, they are looked at right away.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ SMALLEST_CHUNK = 16  # traces
 FIRST_CHUNK = 64
 LARGEST_CHUNK = 4096
 LOOKED_AT_ONCE = 20_000  # spans: 50 ms, in which nobody sees to the deadline
-_OF_TRACE: dict[str, Callable[[Any], Value]] = {  # the texts in a row of `Candidates`
+TRACE_COLUMNS = """
+    traces.id, trace_id, start_ns, end_ns, span_count, error_count, services.name, root_name, removed_count, is_pinned
+"""
+PATTERNS = ("=~", "!~")
+TEXT_OF_TRACE: dict[str, Callable[[Any], Value]] = {  # in a row of `TRACE_COLUMNS`
     "trace:id": lambda row: trace_id_text(row[1]),
     "rootServiceName": lambda row: NO_ROOT if row[7] is None else row[6],
     "rootName": lambda row: NO_ROOT if row[7] is None else row[7],
@@ -45,41 +50,50 @@ Rows = list[Any]
 
 @dataclass(slots=True, order=True)
 class Place:
-    """A position in the order of traces: start, then row. The text of it is the cursor in URLs."""
+    """A position in the order of traces: start, then row; or of log records. The text of it is the cursor in URLs."""
 
-    start_ns: int
-    trace: int
+    time_ns: int
+    row: int
 
     def __str__(self) -> str:
-        return f"{self.start_ns}-{self.trace}"
+        return f"{self.time_ns}-{self.row}"
 
     @classmethod
     def read(cls, text: str) -> Place:
-        start_ns, _, trace = text.partition("-")
-        if not (start_ns.isascii() and start_ns.isdigit() and trace.isascii() and trace.isdigit()):
-            raise DecodeError(f"{text!r} is not a place to continue from")
-        return cls(min(int(start_ns), 2**63 - 1), min(int(trace), 2**63 - 1))
+        time_ns, _, row = text.partition("-")
+        if len(text) > 100 or not (time_ns.isascii() and time_ns.isdigit() and row.isascii() and row.isdigit()):
+            raise DecodeError(f"{text[:100]!r} is not a place to continue from")
+        return cls(min(int(time_ns), 2**63 - 1), min(int(row), 2**63 - 1))
 
 
 class Candidates:
     """The traces that overlap a time and have what a plan needs, behind a place in the order of traces.
 
-    Rows of traces are: id, trace_id, start_ns, end_ns, span_count, error_count, service and name of the root,
-    removed_count, is_pinned. Who asks says in `matched` how many of them were what it looks for, out of
+    Rows of traces have `TRACE_COLUMNS`. Who asks says in `matched` how many of them were what it looks for, out of
     `limit`: by that the chunks grow.
     """
 
     def __init__(
-        self, reader: Reader, plan: Plan, *, start_ns: int | None, end_ns: int | None, place: Place | None, limit: int
+        self,
+        reader: Reader,
+        plan: Plan,
+        *,
+        start_ns: int | None,
+        end_ns: int | None,
+        place: Place | None,
+        limit: int,
+        received: tuple[int, int] | None = None,
+        traces: Sequence[int] | None = None,
     ) -> None:
         self.matched = 0
         self.place = place
         self._reader = reader
         self._plan = plan
-        self._start_ns, self._end_ns = start_ns, end_ns
+        self._start_ns, self._end_ns, self._received = start_ns, end_ns, received
         self._limit = limit
+        self._among = traces
         self._part = min(limit + 1, FIRST_CHUNK)  # traces of the index that are looked at together; each time more
-        self._patterns = [one for one in plan.of_trace if one.operator in ("=~", "!~")]  # SQL says the others
+        self._patterns = [one for one in plan.of_trace if one.operator in PATTERNS]  # SQL says the others
         self._fits = _test_of_trace(self._patterns)
 
     async def parts(self) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
@@ -87,13 +101,12 @@ class Candidates:
 
         Where the plan needs nothing of a span, or wants the trace whole, there are none. Raises QueryTimeout.
         """
-        self.segments = await Segments.read(self._reader)
-        self._needs = [Conditions(self._reader, self.segments, need) for need in self._plan.needs]
-        if self._plan.spans in self._plan.needs:
-            self._spans = self._needs[self._plan.needs.index(self._plan.spans)]
-        elif self._plan.spans is not None:
-            self._spans = Conditions(self._reader, self.segments, self._plan.spans)
+        await self._read_segments()
         if self._plan.is_never:
+            return
+        if self._among is not None:
+            async for part in self._these(self._among):
+                yield part
             return
         if self._plan.needs == (ALL,):
             async for part in self._all(MAX_TIME_NS):
@@ -113,6 +126,24 @@ class Candidates:
             if floor_ns < 0 or len(spans) >= COMMON * self._limit:
                 async for part in self._of(spans, floor_ns):
                     yield part
+
+    async def these(self, rows: Rows) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
+        """As `parts`, of traces that are known to match, in the order they are given in."""
+        await self._read_segments()
+        async for part in self._whole(rows, {row[0] for row in rows}):
+            yield part
+
+    async def _read_segments(self) -> None:
+        self.segments = await Segments.read(self._reader)
+        self._needs = [Conditions(self._reader, self.segments, need) for need in self._plan.needs]
+        if self._plan.spans in self._plan.needs:
+            self._spans = self._needs[self._plan.needs.index(self._plan.spans)]
+        elif self._plan.spans is not None:
+            self._spans = Conditions(self._reader, self.segments, self._plan.spans)
+
+    async def fitting(self) -> Rows:
+        """All traces of which holds what is asked of the trace as a whole."""
+        return await self._fitting(await self._traces("1", -1))
 
     async def _rarest(self) -> Conditions:
         """Of what a trace needs, that which the fewest spans have, to judge from the newest segment."""
@@ -177,6 +208,12 @@ class Candidates:
             expected = (self._limit + 1 - self.matched) * size * 5 // (4 * (self.matched - before) or 1)
             size = min(max(SMALLEST_CHUNK, expected), size * 4, LARGEST_CHUNK)
 
+    async def _these(self, traces: Sequence[int]) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
+        """Traces that are known already: the few that just arrived."""
+        rows = await self._traces(f"traces.id IN ({', '.join(map(str, traces))})", -1)
+        async for few in self._whole(rows, {row[0] for row in await self._fitting(rows)}):
+            yield few
+
     async def _whole(self, rows: Rows, fitting: set[int]) -> AsyncGenerator[tuple[Rows, dict[int, Rows]]]:
         """These traces, in parts of a few thousand spans: all of them are looked at, of those that are fitting."""
         if self._plan.needs == (ALL,):
@@ -215,22 +252,14 @@ class Candidates:
 
     async def _traces(self, condition: str, size: int) -> Rows:
         """The newest traces behind the place we are at; all for a size of -1. They are where we are then."""
-        conditions, parameters = [condition], list[Any]()
-        for text, value in (("end_ns >= ?", self._start_ns), ("start_ns <= ?", self._end_ns)):
-            if value is not None:
-                conditions.append(text)
-                parameters.append(value)
-        for one in self._plan.of_trace:
-            if one not in self._patterns:
-                conditions.append(f"{OF_TRACE[one.intrinsic]} {one.operator} ?")
-                parameters.append(read_trace_id(one.literal) if one.intrinsic == "trace:id" else one.literal.value)
+        about, parameters = about_trace(self._plan, self._start_ns, self._end_ns, self._received)
+        conditions = [condition, *about]
         if self.place:
             conditions.append("(start_ns, traces.id) < (?, ?)")
-            parameters += [self.place.start_ns, self.place.trace]
+            parameters += [self.place.time_ns, self.place.row]
         rows = await self._reader.rows(
             f"""
-            SELECT traces.id, trace_id, start_ns, end_ns, span_count, error_count, services.name, root_name,
-                removed_count, is_pinned
+            SELECT {TRACE_COLUMNS}
             FROM {TRACES}
             WHERE {" AND ".join(conditions)}
             ORDER BY start_ns DESC, traces.id DESC
@@ -243,9 +272,28 @@ class Candidates:
         return rows
 
 
+def about_trace(
+    plan: Plan, start_ns: int | None, end_ns: int | None, received: tuple[int, int] | None
+) -> tuple[list[str], list[Any]]:
+    """What must hold of a row of TRACES, as SQL, and what is bound in it; without patterns, which SQL cannot say."""
+    conditions, parameters = list[str](), list[Any]()
+    for text, value in (("end_ns >= ?", start_ns), ("start_ns <= ?", end_ns)):
+        if value is not None:
+            conditions.append(text)
+            parameters.append(value)
+    if received is not None:
+        conditions.append("received_ns >= ? AND received_ns < ?")
+        parameters += received
+    for one in plan.of_trace:
+        if one.operator not in PATTERNS:
+            conditions.append(f"{OF_TRACE[one.intrinsic]} {one.operator} ?")
+            parameters.append(read_trace_id(one.literal) if one.intrinsic == "trace:id" else one.literal.value)
+    return conditions, parameters
+
+
 def _test_of_trace(patterns: Sequence[OfTrace]) -> Callable[[Any], bool]:
     """Whether what patterns say of a trace holds for its row."""
-    tests = [(_OF_TRACE[one.intrinsic], compile_test(one.operator, one.literal.value)) for one in patterns]
+    tests = [(TEXT_OF_TRACE[one.intrinsic], compile_test(one.operator, one.literal.value)) for one in patterns]
     return lambda row: all(test(value_of(row)) for value_of, test in tests)
 
 

@@ -23,10 +23,12 @@ import aiosqlite
 
 from minitrace.errors import QueryTimeout, StoreDamaged, StoreError
 from minitrace.store import schema
+from minitrace.store.timings import Timings, bounds_ns
 
 T = TypeVar("T")
 
 READERS = 3
+QUERY_NS = bounds_ns(1_000_000, 14)  # of a histogram: 1 ms to 8 s
 TOO_LONG = "the query took too long; narrow the time range or add a filter"
 ROWS_AT_ONCE = 500  # that may be worked on while everybody else waits
 IN_THREAD = ROWS_AT_ONCE + 1  # as a size: a pattern of a user may take long on few rows, too
@@ -126,11 +128,15 @@ def open_to_read(path: Path, *, is_used: bool) -> sqlite3.Connection:
     A file that nobody uses and that has no write-ahead log is read without one; a read-only connection
     in WAL mode makes both files and cannot remove them.
     """
-    log = log_of(path)
-    has_log = is_used or (log.exists() and log.stat().st_size > 0)
-    connection = sqlite3.connect(uri(path, "mode=ro" if has_log else "immutable=1"), uri=True, isolation_level=None)
+    connection = sqlite3.connect(uri(path, read_option(path, is_used=is_used)), uri=True, isolation_level=None)
     connection.execute("PRAGMA busy_timeout = 5000")
     return connection
+
+
+def read_option(path: Path, *, is_used: bool) -> str:
+    """How `open_to_read` opens a file, for `uri`."""
+    log = log_of(path)
+    return "mode=ro" if is_used or (log.exists() and log.stat().st_size > 0) else "immutable=1"
 
 
 def open_writer(path: Path, durability: str = "normal") -> sqlite3.Connection:
@@ -188,9 +194,9 @@ class Reader:
         self.deadline = float("inf")  # in seconds of time.monotonic()
 
     @classmethod
-    async def open(cls, path: Path) -> Reader:
+    async def open(cls, path: Path, option: str = "mode=ro") -> Reader:
         """Open the file read-only; its tables must exist."""
-        name = uri(path, "mode=ro")
+        name = uri(path, option)
         reader = cls(await aiosqlite.connect(name, uri=True, isolation_level=None, cached_statements=256))
         settings = f"PRAGMA query_only = ON; PRAGMA cache_size = -{READER_CACHE_KB}; {_SETTINGS}"
         await reader._connection.executescript(settings)
@@ -199,6 +205,11 @@ class Reader:
 
     def _is_late(self) -> int:
         return time.monotonic() > self.deadline
+
+    def check(self) -> None:
+        """Raise QueryTimeout if the deadline has passed; a short statement would not notice."""
+        if self._is_late():
+            raise QueryTimeout(TOO_LONG)
 
     async def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """All rows of a query. When cancelled it ends within about a millisecond, and only then raises.
@@ -239,11 +250,12 @@ class Readers:
         for reader in readers:
             self._free.put_nowait(reader)
         self._timeout_s = timeout_s
+        self.timings = Timings(QUERY_NS)  # of what was asked
 
     @classmethod
-    async def open(cls, path: Path, timeout_s: float) -> Readers:
-        """Open `READERS` connections."""
-        return cls([await Reader.open(path) for _ in range(READERS)], timeout_s)
+    async def open(cls, path: Path, timeout_s: float, *, number: int = READERS, option: str = "mode=ro") -> Readers:
+        """Open so many connections."""
+        return cls([await Reader.open(path, option) for _ in range(number)], timeout_s)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Reader]:
@@ -253,13 +265,16 @@ class Readers:
             QueryTimeout: none became free in time.
         """
         try:
-            reader = await asyncio.wait_for(self._free.get(), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):  # wait_for of Python 3.11 may lose a cancellation
+                reader = await self._free.get()
         except TimeoutError:
             raise QueryTimeout("too many queries at once; try again in a moment") from None
         reader.deadline = time.monotonic() + self._timeout_s
+        began_ns = time.monotonic_ns()
         try:
             yield reader
         finally:
+            self.timings.count_one(time.monotonic_ns() - began_ns)
             self._free.put_nowait(reader)
 
     @asynccontextmanager

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from minitrace.store import tokens, values
 from minitrace.store.database import IN_THREAD, Reader, work
-from minitrace.store.segment import EXACT, exact_word
+from minitrace.store.segment import EXACT, INTRINSIC, LOG_SCOPE, RECORD, SCOPE_SCOPE, SCOPES_OF_SPANS, exact_word
 from minitrace.traceql import ast as traceql
 from minitrace.traceql.fields import compile_test
 from minitrace.traceql.names import pattern_text
@@ -21,6 +21,8 @@ from minitrace.traceql.patterns import CALL_BUDGET_S, Pattern, compile_pattern
 
 MOST_ALTERNATIVES = 100  # of a pattern such as "a|b", each looked up
 MAX_PATTERN = 10_000  # characters; SQLite refuses patterns of 50 000 bytes
+# Also what is a letter to Python, and none to FTS5: signs of New Tai Lue and of the Vedas. It refuses words with them.
+_BETWEEN_WORDS = re.compile(r"[\W_\u19b0-\u19c9\u1cf2\u1cf3]+")
 _NUMBERS = (values.INT, values.DOUBLE)
 _LAST = (1 << tokens.COUNT_BITS) - 1  # the largest count of a key's values
 
@@ -36,7 +38,7 @@ class AttributeKey:
 
 
 async def attribute_keys(reader: Reader) -> list[AttributeKey]:
-    """All keys, in alphabetical order."""
+    """All keys of spans, in alphabetical order."""
     # A value's id is that of its segment and key, and its count: the last one tells how many there are.
     sql = f"""
         SELECT scope, name, type, max(value_count)
@@ -47,7 +49,7 @@ async def attribute_keys(reader: Reader) -> list[AttributeKey]:
             FROM (
                 SELECT *, (segment << {tokens.KEY_BITS} | number) << {tokens.COUNT_BITS} AS first_id
                 FROM keys JOIN segments ON segments.id = keys.segment
-                WHERE state < 2
+                WHERE state < 2 AND scope NOT IN ('{LOG_SCOPE}', '{RECORD}')
             )
         )
         WHERE value_count
@@ -190,16 +192,23 @@ def part_of(pattern: str) -> str | None:
     return text if inner == pattern_text(text) else None
 
 
-async def tokens_with_word(reader: Reader, segment: int, word: str) -> set[str]:
-    """The tokens of a segment's values in which a word begins with this one, in any case.
+def words_in(text: str) -> list[str]:
+    """The words of a text as the indexes have them."""
+    return [word for word in _BETWEEN_WORDS.split(text.replace(EXACT, "")) if word]
+
+
+async def tokens_with_word(
+    reader: Reader, segment: int, word: str, scopes: Container[str] = SCOPES_OF_SPANS
+) -> set[str]:
+    """The tokens of a segment's values, of keys of these scopes, in which a word begins with this one, in any case.
 
     A "word" with other characters than letters and digits in it must stand in the value as it is.
     """
-    parts = [part for part in re.split(r"[\W_]+", word.replace(EXACT, "")) if part]
+    parts = words_in(word)
     if not parts:
         sql = "SELECT id FROM dictionary WHERE id BETWEEN ? AND ? AND typeof(value) != 'blob' AND instr(value, ?)"
         bounds = (tokens.first_id(segment), tokens.first_id(segment + 1) - 1)
-        return tokens.tokens_of(row[0] for row in await reader.rows(sql, (*bounds, word)))
+        return await _of_scopes(reader, segment, await reader.rows(sql, (*bounds, word)), scopes)
     query = " AND ".join(f'"{part}" *' for part in parts)
     if parts == [word]:
         rows = await reader.rows(f"SELECT rowid FROM words_{segment} WHERE words_{segment} MATCH ?", (query,))
@@ -210,4 +219,17 @@ async def tokens_with_word(reader: Reader, segment: int, word: str) -> set[str]:
             WHERE words_{segment} MATCH ? AND instr(lower(value), lower(?))
         """
         rows = await reader.rows(sql, (query, word))
-    return tokens.tokens_of(row[0] for row in rows)
+    return await _of_scopes(reader, segment, rows, scopes)
+
+
+async def _of_scopes(reader: Reader, segment: int, rows: Sequence[Any], scopes: Container[str]) -> set[str]:
+    """The tokens of these rows of `dictionary`, as far as their keys are of these scopes."""
+    # The name and the version of a scope are intrinsics, as TraceQL calls them.
+    sql = f"""
+        SELECT number, iif(name LIKE '{SCOPE_SCOPE}:%' AND scope = '{INTRINSIC}', '{SCOPE_SCOPE}', scope)
+        FROM keys
+        WHERE segment = ?
+    """
+    keys = await reader.rows(sql, (segment,)) if rows else []
+    kept = {number for number, scope in keys if scope in scopes}
+    return tokens.tokens_of(row[0] for row in rows if tokens.key_of(row[0]) in kept)

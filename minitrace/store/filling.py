@@ -24,7 +24,7 @@ class Filling:
         self._began_ns = self._began_ns or now_ns
         if (
             segment.is_crowded
-            or segment.span_count >= limits.segment_spans
+            or segment.row_count >= limits.segment_rows
             or segment.size_bytes >= limits.segment_bytes
             or now_ns - self._began_ns >= limits.segment_age_ns
         ):
@@ -41,11 +41,11 @@ class Filling:
     def _resumed(self, connection: sqlite3.Connection) -> Segment:
         """The newest segment of the file, to go on with; the first one of a new file."""
         newest = connection.execute(
-            "SELECT id, span_count, first_received_ns, state FROM segments ORDER BY id DESC LIMIT 1"
+            "SELECT id, span_count + log_count, first_received_ns, state FROM segments ORDER BY id DESC LIMIT 1"
         ).fetchone()
         if newest is None:
             return Segment(1, self.services)
-        number, span_count, self._began_ns, state = newest
+        number, row_count, self._began_ns, state = newest
         if state:  # it is leaving
             return Segment(number + 1, self.services)
 
@@ -61,5 +61,5 @@ class Filling:
         ]
         segment = Segment(number, self.services)
         bounds = numbered_id(number, 0), numbered_id(number + 1, 0)
-        segment.resume(span_count, keys, highest("resources", *bounds), highest("scopes", *bounds))
+        segment.resume(row_count, keys, highest("resources", *bounds), highest("scopes", *bounds))
         return segment

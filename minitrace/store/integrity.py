@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minitrace.errors import StoreDamaged
-from minitrace.store import summaries, tokens
+from minitrace.store import rolling, schema, summaries, tokens
 from minitrace.store.maintenance import copy_pages, reading
 
 MAX_PROBLEMS = 20
@@ -37,9 +37,10 @@ _SUMMARY = (
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a check found: sentences, at most `MAX_PROBLEMS`; and how many spans there are, as far as can be told."""
+    """What a check found: sentences, at most `MAX_PROBLEMS`; and how much there is, as far as can be told."""
 
     span_count: int
+    log_count: int
     problems: list[str]
 
 
@@ -57,7 +58,7 @@ def check(path: Path, report: Callable[[str], None] = lambda line: None) -> Find
             with reading(path) as source:
                 copy_pages(source, copy)
         except StoreDamaged as error:
-            return Findings(0, [f"SQLite cannot read it: {error.__cause__}"])
+            return Findings(0, 0, [f"SQLite cannot read it: {error.__cause__}"])
         with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
             return _check(connection, report)
 
@@ -72,12 +73,12 @@ def _check(connection: sqlite3.Connection, report: Callable[[str], None]) -> Fin
             problems.append(f"{name} cannot be read to their end: {error}")
         if len(problems) >= MAX_PROBLEMS:
             break
-    return Findings(_span_count(connection), problems)
+    return Findings(_count(connection, "spans"), _count(connection, "logs"), problems)
 
 
-def _span_count(connection: sqlite3.Connection) -> int:
+def _count(connection: sqlite3.Connection, table: str) -> int:
     try:
-        return int(connection.execute("SELECT count(*) FROM spans").fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     except sqlite3.DatabaseError:
         return 0
 
@@ -113,6 +114,26 @@ def _indexes(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"segment {segment} has {stored} spans, but only {indexed} of them can be found by search"
 
 
+def _log_indexes(connection: sqlite3.Connection) -> Iterator[str]:
+    """The same for log records."""
+    present = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    for segment, first, last in _log_segments(connection):
+        name = f"logwords_{segment}"
+        if name not in present or f"logterms_{segment}" not in present:
+            yield f"the index {name} is missing"
+            continue
+        try:
+            connection.execute(f"INSERT INTO {name} ({name}) VALUES ('integrity-check')")
+        except sqlite3.DatabaseError as error:
+            yield f"the index {name} is damaged: {error}"
+        resource = f"{tokens.LOG_SIGN}{tokens.letters(tokens.RESOURCE)}"
+        sql = f"SELECT coalesce(sum(doc), 0) FROM logterms_{segment} WHERE term >= ? AND term < ?"
+        (indexed,) = connection.execute(sql, (f"{resource}0", f"{resource}:")).fetchone()
+        (stored,) = connection.execute("SELECT count(*) FROM logs WHERE id BETWEEN ? AND ?", (first, last)).fetchone()
+        if indexed < stored:
+            yield f"segment {segment} has {stored} log records, but only {indexed} of them can be found by search"
+
+
 def _values(connection: sqlite3.Connection) -> Iterator[str]:
     """Whether every token of spans, resources and scopes stands for a value, and the value for a key."""
     for segment, first, last in _segments(connection):
@@ -142,6 +163,24 @@ def _values(connection: sqlite3.Connection) -> Iterator[str]:
                     yield f"span {id_} (of segment {segment}) names a {table[:-1]} that is not stored ({number})"
 
 
+def _log_values(connection: sqlite3.Connection) -> Iterator[str]:
+    """Whether every token of log records stands for a value, and whether their resources and scopes are stored."""
+    for segment, first, last in _log_segments(connection):
+        bounds = (tokens.first_id(segment), tokens.first_id(segment + 1) - 1)
+        stored = {row[0] for row in connection.execute("SELECT id FROM dictionary WHERE id BETWEEN ? AND ?", bounds)}
+        below, above = tokens.numbered_id(segment, 0), tokens.numbered_id(segment + 1, 0)
+        numbers: dict[str, set[int]] = {}
+        for table in ("resources", "scopes"):
+            sql = f"SELECT id FROM {table} WHERE id > ? AND id < ?"
+            numbers[table] = {row[0] - below for row in connection.execute(sql, (below, above))}
+        sql = "SELECT id, attributes || ' ' || more, resource, scope FROM logs WHERE id BETWEEN ? AND ?"
+        for id_, text, resource, scope in connection.execute(sql, (first, last)):
+            yield from _missing(f"log record {id_} (of segment {segment})", segment, text, stored)
+            for table, number in (("resources", resource), ("scopes", scope)):
+                if number not in numbers[table]:
+                    yield f"log record {id_} (of segment {segment}) names a {table[:-1]} that is not stored ({number})"
+
+
 def _missing(what: str, segment: int, text: str, stored: set[int]) -> Iterator[str]:
     for token in text.split():
         try:
@@ -154,13 +193,18 @@ def _missing(what: str, segment: int, text: str, stored: set[int]) -> Iterator[s
 
 
 def _owners(connection: sqlite3.Connection) -> Iterator[str]:
-    """Whether every span belongs to a trace and to a segment."""
+    """Whether every span belongs to a trace and to a segment, and every log record to a segment."""
     rows = connection.execute("SELECT id FROM spans WHERE trace NOT IN (SELECT id FROM traces)")
     for (span,) in rows:
         yield f"span {span} belongs to a trace that is not stored"
     segments = "SELECT 1 FROM segments WHERE spans.id BETWEEN first_span AND last_span AND state < 2"
     for (span,) in connection.execute(f"SELECT id FROM spans WHERE NOT EXISTS ({segments})"):
         yield f"span {span} belongs to no segment"
+    if not schema.has_logs(connection):
+        return
+    segments = "SELECT 1 FROM segments WHERE logs.id BETWEEN first_log AND last_log AND state < 2"
+    for (log,) in connection.execute(f"SELECT id FROM logs WHERE NOT EXISTS ({segments})"):
+        yield f"log record {log} belongs to no segment"
 
 
 def _summaries(connection: sqlite3.Connection) -> Iterator[str]:
@@ -179,6 +223,14 @@ def _summaries(connection: sqlite3.Connection) -> Iterator[str]:
                     yield f"the summary of trace {trace_id.hex()} is wrong: {_difference(said, true)}"
     finally:
         connection.execute("ROLLBACK")
+
+
+def _rollups(connection: sqlite3.Connection) -> Iterator[str]:
+    """Whether what was counted ahead is what counting gives; a file of an older version has no table for it."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'red'").fetchone():
+        return
+    for piece in rolling.wrong(connection):
+        yield f"rate, errors and durations of the spans from {piece.first} to {piece.last} are wrong"
 
 
 def _summary(connection: sqlite3.Connection, trace: int) -> list[Any]:
@@ -211,10 +263,21 @@ def _segments(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
     return connection.execute("SELECT id, first_span, last_span FROM segments WHERE state < 2 ORDER BY id").fetchall()
 
 
+def _log_segments(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
+    """The same for log records."""
+    if not schema.has_logs(connection):
+        return []
+    sql = "SELECT id, first_log, last_log FROM segments WHERE state < 2 AND last_log >= first_log ORDER BY id"
+    return connection.execute(sql).fetchall()
+
+
 _STEPS: dict[str, Callable[[sqlite3.Connection], Iterator[str]]] = {
     "pages": _pages,
     "full-text indexes": _indexes,
+    "full-text indexes of logs": _log_indexes,
     "values": _values,
-    "spans": _owners,
+    "values of logs": _log_values,
+    "spans and logs": _owners,
     "summaries": _summaries,
+    "roll-ups": _rollups,
 }

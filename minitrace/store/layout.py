@@ -54,6 +54,7 @@ class Batch:
     parts: list[Part] = field(default_factory=list)
     rejected: int = 0
     reason: str = ""
+    without_ids: int = 0  # of those that were rejected
     replaces: list[int] = field(default_factory=list)
     added: int = 0
 
@@ -61,6 +62,16 @@ class Batch:
     def span_count(self) -> int:
         """How many spans there are to write."""
         return sum(part.span_count for part in self.parts)
+
+    @property
+    def rows(self) -> list[range]:
+        """Where they are once written: of these rows those exist that were new, and no other span gets one of them."""
+        return [part.spans for part in self.parts if part.span_count]
+
+    @property
+    def row_count(self) -> int:
+        """The same, as of a `LogBatch`."""
+        return self.span_count
 
     @property
     def trace_ids(self) -> list[bytes]:
@@ -85,7 +96,7 @@ def lay_out(export: Export, segment: Segment, next_segment: Callable[[], Segment
             spans = spans[done:]
             if spans:
                 batch.parts.append(Part(next_segment()))
-    batch.rejected, batch.reason = export.rejected, export.reason
+    batch.rejected, batch.reason, batch.without_ids = export.rejected, export.reason, export.without_ids
     return batch
 
 
@@ -95,6 +106,7 @@ def _lay_out_group(group: RawSpans, spans: list[tuple[Any, int]], part: Part, ex
     resource, service = segment.resource(group.resource, group.resource_schema_url)
     scope = segment.scope(group.scope, group.scope_schema_url)
     names, statuses, token_of = segment.names, segment.statuses, segment.span_values.__getitem__
+    operations, add_operation = segment.operations(service), segment.pending.operations.append
     add_row, sums = part.rows.append, part.sums
     done = 0
     for message, checksum in spans:
@@ -105,7 +117,8 @@ def _lay_out_group(group: RawSpans, spans: list[tuple[Any, int]], part: Part, ex
         try:
             raw_attributes = message.attributes
             if len(raw_attributes) > MAX_ATTRIBUTES:
-                message.dropped_attributes_count += len(raw_attributes) - MAX_ATTRIBUTES
+                dropped = message.dropped_attributes_count + len(raw_attributes) - MAX_ATTRIBUTES
+                message.dropped_attributes_count = min(dropped, 2**32 - 1)
                 raw_attributes = raw_attributes[:MAX_ATTRIBUTES]
             attributes = " ".join(map(token_of, raw_attributes))
             name, raw_status = message.name, message.status
@@ -130,8 +143,10 @@ def _lay_out_group(group: RawSpans, spans: list[tuple[Any, int]], part: Part, ex
             message.kind, status, min(start_ns, MAX_TIME_NS), duration_ns, message.flags, attributes, more, details,
         ])  # fmt: skip
         _add_up(sums, (trace_id, service), start_ns, duration_ns, status == 2)
-        segment.see_operation(service, name)
-    segment.span_count += done
+        if number not in operations:
+            operations.add(number)
+            add_operation((service, name, segment.number))
+    segment.row_count += done
     part.span_count = len(part.rows)
     return done
 

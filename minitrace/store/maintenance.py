@@ -20,15 +20,16 @@ from minitrace.store.database import damaged, explained, log_of, open_to_read, o
 from minitrace.store.lock import Lock, owner
 
 WAL_RESET_FIXED = (3, 51, 3)  # see lock.py
-_GROUPS = ("postings", "words")  # virtual tables of each segment, with their shadow tables
+_GROUPS = ("postings", "words", "logwords")  # virtual tables of each segment, with their shadow tables
 _COUNTS = """
     SELECT
         (SELECT count(*) FROM spans),
+        (SELECT count(*) FROM {logs}),
         (SELECT count(*) FROM traces),
         (SELECT count(DISTINCT service) FROM operations),
         (SELECT count(*) FROM traces WHERE is_pinned)
 """
-_SEGMENTS = "SELECT id, span_count, first_received_ns, last_received_ns, state FROM segments ORDER BY id"
+_SEGMENTS = "SELECT id, span_count, {log_count}, first_received_ns, last_received_ns, state FROM segments ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class SegmentDescription:
 
     id: int
     span_count: int
+    log_count: int
     first_received_ns: int
     last_received_ns: int
     is_leaving: bool
@@ -59,6 +61,7 @@ class Description:
     written_by: str
     sqlite: str
     span_count: int
+    log_count: int
     trace_count: int
     service_count: int
     pinned_count: int
@@ -107,14 +110,15 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def describe(path: Path) -> Description:
     """What is in the file. Raises as `reading` does."""
-    process = _process(path)
+    process = process_of(path)
     written_by = _written_by(path, process)
     with reading(path) as connection:
         connection.execute("BEGIN")  # all of it at one moment
-        spans, traces, services, pinned = connection.execute(_COUNTS).fetchone()
+        logs, log_count = ("logs", "log_count") if schema.has_logs(connection) else ("(SELECT 1 WHERE 0)", "0")
+        spans, records, traces, services, pinned = connection.execute(_COUNTS.format(logs=logs)).fetchone()
         segments = [
-            SegmentDescription(id_, count, first_ns, last_ns, bool(state))
-            for id_, count, first_ns, last_ns, state in connection.execute(_SEGMENTS)
+            SegmentDescription(id_, spans, logs, first_ns, last_ns, bool(state))
+            for id_, spans, logs, first_ns, last_ns, state in connection.execute(_SEGMENTS.format(log_count=log_count))
         ]
         return Description(
             path=str(path),
@@ -126,6 +130,7 @@ def describe(path: Path) -> Description:
             written_by=written_by,
             sqlite=sqlite3.sqlite_version,
             span_count=spans,
+            log_count=records,
             trace_count=traces,
             service_count=services,
             pinned_count=pinned,
@@ -134,8 +139,8 @@ def describe(path: Path) -> Description:
         )
 
 
-def _process(path: Path) -> str:
-    """The process that has the file open, or ""."""
+def process_of(path: Path) -> str:
+    """The id of the process that has the file open, or ""."""
     try:
         lock = Lock.for_reading(path)
     except StoreLocked:

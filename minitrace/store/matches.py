@@ -82,11 +82,12 @@ class TraceMatch:
 
 @dataclass(slots=True)
 class SearchResult:
-    """Traces that match, newest first.
+    """Traces that match, in the order asked for.
 
-    `complete` is False if the deadline came before the limit and before the oldest trace; `reason` says more.
-    `inspected` counts the traces looked at. `looked_back_to_ns` is the start of the oldest of them. `next` continues
-    after the last match, None when there is nothing older.
+    `complete` is False if the deadline came before the limit and before the oldest trace; `reason` says more. In
+    another order than the newest first, those found until then are sorted. `inspected` counts the traces looked at.
+    `looked_back_to_ns` is the start of the oldest of them. `next` continues after the last match, None when there is
+    nothing behind it.
     """
 
     matches: list[TraceMatch] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""A damaged file to a new one with all spans that can still be read.
+"""A damaged file to a new one with all spans and log records that can still be read.
 
 Rows are read in slices, and a slice that cannot be read in halves, down to one row: a page that is lost takes only its
-own rows along, and a span whose attributes are lost is saved without them. What was read goes through `Store.add`
+own rows along, and a span whose attributes are lost is saved without them. What was read goes through the store
 into a new file, which is put in the place of the old one when it is whole. The old one is renamed and kept.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ import aiosqlite
 from google.protobuf.message import DecodeError as ProtobufError
 
 from minitrace.errors import SchemaError, StoreBusy, StoreDamaged, StoreError
-from minitrace.model import Attributes, Resource, Scope, Span, Value
-from minitrace.store import schema, tokens, values
+from minitrace.model import Attributes, LogRecord, Resource, Scope, Span, Value
+from minitrace.store import log_rows, schema, tokens, values
 from minitrace.store.database import Reader, explained, log_of, open_to_read, open_writer, uri
+from minitrace.store.ingest import log_export_of
 from minitrace.store.lock import Lock
 from minitrace.store.maintenance import require_room
-from minitrace.store.segment import TOKENS_OF_SCOPE
+from minitrace.store.segment import EVENT_NAME, SEVERITY_TEXT, TOKENS_OF_SCOPE
 from minitrace.store.store import Store
 from minitrace.store.traces import read_rest
 
@@ -50,6 +52,13 @@ _SPANS = """
     WHERE id BETWEEN ? AND ?
     ORDER BY id
 """
+_LOGS = """
+    SELECT trace_id, span_id, service, resource, scope, time_ns, observed_ns, severity, flags, body_type, body, more,
+        attributes, details
+    FROM logs
+    WHERE id BETWEEN ? AND ?
+    ORDER BY id
+"""
 _RESOURCES = "SELECT id, attributes, dropped_attributes, schema_url, entities FROM resources WHERE id IN ({ids})"
 _SCOPES = "SELECT id, attributes, name, version, dropped_attributes, schema_url FROM scopes WHERE id IN ({ids})"
 
@@ -59,7 +68,8 @@ class Recovered:
     """What was saved. `original` is the damaged file, under its new name; `expected_count` is what it claims to hold.
 
     Of `lost_traces` nothing was saved, of `incomplete_traces` some spans. `incomplete_spans` lost some of their values:
-    attributes, then counted among those dropped, or their name, then `LOST_NAME`.
+    attributes, then counted among those dropped, or their name, then `LOST_NAME`. Of `expected_log_count` log records
+    `log_count` were saved.
     """
 
     original: Path
@@ -68,6 +78,8 @@ class Recovered:
     incomplete_traces: int
     lost_traces: int
     incomplete_spans: int
+    log_count: int = 0
+    expected_log_count: int = 0
 
 
 @dataclass(slots=True)
@@ -100,7 +112,7 @@ def recover(path: Path, report: Callable[[str], None] = lambda line: None) -> Re
         require_room(path.parent, 2 * path.stat().st_size, "a new file and its write-ahead log")
         with tempfile.TemporaryDirectory(prefix=f"{path.name}.recovering-", dir=path.parent) as folder:
             new = Path(folder) / path.name
-            known, incomplete_spans = asyncio.run(_copy(path, new, report))
+            known, incomplete_spans, log_counts = asyncio.run(_copy(path, new, report))
             original = _swap(path, new)
     finally:
         lock.release()
@@ -111,6 +123,7 @@ def recover(path: Path, report: Callable[[str], None] = lambda line: None) -> Re
         sum(0 < trace.saved_count < trace.span_count for trace in known),
         sum(trace.span_count > 0 and not trace.saved_count for trace in known),
         incomplete_spans,
+        *log_counts,
     )
 
 
@@ -136,13 +149,17 @@ def _lost(path: Path) -> StoreDamaged:
     )
 
 
-async def _copy(path: Path, new: Path, report: Callable[[str], None]) -> tuple[list[_Known], int]:
-    """Save in a new file what can be read of another; returns the traces, and how many spans lost some values."""
+async def _copy(path: Path, new: Path, report: Callable[[str], None]) -> tuple[list[_Known], int, tuple[int, int]]:
+    """Save in a new file what can be read of another.
+
+    Returns the traces, how many spans lost some values, and how many log records were saved, of how many.
+    """
     reader = await _open(path)
-    partly_lost = 0
+    partly_lost = logs = expected_logs = 0
     try:
         known = await _traces(reader)
-        segments = await reader.rows("SELECT id, first_span, last_span FROM segments WHERE state < 2 ORDER BY id")
+        columns = "id, first_span, last_span, first_log, last_log, log_count"
+        segments = await reader.rows(f"SELECT {columns} FROM segments WHERE state < 2 ORDER BY id")
         async with await Store.open(new) as store:
             for number, *bounds in segments:
                 segment = _Segment(reader, number)
@@ -150,14 +167,18 @@ async def _copy(path: Path, new: Path, report: Callable[[str], None]) -> tuple[l
                     report(f"saved {sum(trace.saved_count for trace in known.values())} spans")
                     await _save(store, await segment.spans(known, first, last), known)
                 partly_lost += segment.partly_lost
+                for first, last in _slices([(bounds[2], bounds[3])]):
+                    report(f"saved {logs} log records")
+                    logs += await _save_logs(store, await segment.records(first, last), first)
+                expected_logs += bounds[4]
     except sqlite3.DatabaseError as error:
         raise _lost(path) from error
     finally:
         await reader.close()
-    if not any(trace.saved_count for trace in known.values()):
+    if not (logs or any(trace.saved_count for trace in known.values())):
         raise _lost(path)
     _mark(new, known.values())
-    return list(known.values()), partly_lost
+    return list(known.values()), partly_lost, (logs, expected_logs)
 
 
 async def _open(path: Path) -> Reader:
@@ -250,6 +271,21 @@ class _Segment:
                 continue
         return spans
 
+    async def records(self, first: int, last: int) -> list[LogRecord]:
+        """The log records with ids from `first` to `last` that can be read."""
+        rows = await _rows(self._reader, _LOGS, first, last)
+        resources = await self._load(_RESOURCES, {row[3] for row in rows})
+        scopes = await self._load(_SCOPES, {row[4] for row in rows})
+        texts = [*(f"{row[11]} {row[12]}" for row in rows)]
+        texts += [row[1] for row in (*resources.values(), *scopes.values()) if row]
+        await self._load_values({token for text in texts for token in text.split()})
+        await self._load_services({row[2] for row in rows})
+        records = []
+        for row in rows:
+            with suppress(*_UNREADABLE):
+                records.append(self._record(row))
+        return records
+
     async def _load(self, sql: str, numbers: set[int]) -> dict[int, Any]:
         rows = self._origins[sql]
         new = sorted(number for number in numbers if number not in rows)
@@ -301,6 +337,19 @@ class _Segment:
             **fields,
         )
 
+    def _record(self, row: Any) -> LogRecord:
+        trace_id, span_id, service, resource, scope, time_ns, observed_ns, severity, flags, *rest = row
+        body_type, body, more, own, details = rest
+        attributes, lost = self._attributes(own.split())
+        texts, _ = self._attributes(more.split())
+        time_ns, observed_ns, severity, dropped = log_rows.read_rest(time_ns, observed_ns, severity, details)
+        return LogRecord(
+            time_ns, observed_ns, severity, str(texts.get(SEVERITY_TEXT, "")),
+            values.from_column(body_type or values.STRING, body), attributes, dropped + lost, flags,
+            trace_id or b"", span_id or b"", str(texts.get(EVENT_NAME, "")),
+            self._resource(self._origins[_RESOURCES][resource], service), self._scope(self._origins[_SCOPES][scope]),
+        )  # fmt: skip
+
     def _attributes(self, wanted: Iterable[str]) -> tuple[Attributes, int]:
         """What can be read of them, and how many cannot."""
         found = [self._values.get(token) for token in wanted]
@@ -339,6 +388,19 @@ async def _save(store: Store, spans: list[tuple[int, Span]], known: dict[int, _K
         return
     for trace, _ in spans:
         known[trace].saved_count += 1
+
+
+async def _save_logs(store: Store, records: list[LogRecord], first: int) -> int:
+    """The same with log records, of rows from a first one on; returns how many were stored."""
+    try:
+        return (await store.take_logs(partial(log_export_of, records, first), 0)).added
+    except StoreBusy as error:
+        raise StoreError(str(error)) from error
+    except (ValueError, TypeError):
+        if len(records) == 1:
+            return 0
+    middle = len(records) // 2
+    return await _save_logs(store, records[:middle], first) + await _save_logs(store, records[middle:], first + middle)
 
 
 def _mark(new: Path, known: Iterable[_Known]) -> None:

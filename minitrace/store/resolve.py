@@ -313,6 +313,20 @@ def _index_query(condition: Condition, found: dict[Condition, Found]) -> str | N
     return ""
 
 
+def is_by_index(condition: Condition, found: dict[Condition, Found]) -> bool:
+    """Whether the index query of a condition finds just the spans for which it holds."""
+    match condition:
+        case All(parts) | Some(parts):
+            return all(is_by_index(part, found) for part in parts)
+        case HasValue() | HasKey() | HasWord():
+            return found[condition].terms(MOST_TERMS) is not None
+        case Not(HasValue() | HasKey() as leaf):
+            return (others := found[leaf].others) is not None and len(others) <= MOST_TERMS
+        case Everything():
+            return condition.is_exact
+    return False
+
+
 def _any_of(wanted: set[str] | None) -> str | None:
     """An index query for any of the tokens: "" if they are too many, None if there are none."""
     return "" if wanted is None else " OR ".join(sorted(wanted)) or None

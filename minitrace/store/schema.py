@@ -16,6 +16,7 @@ from minitrace.errors import SchemaError
 
 APPLICATION_ID = 0x6D745243  # "mtRC"
 FIRST_VERSION = 2  # 1 was never released
+LOGS_VERSION = 4  # the first that has log records
 
 
 def migrations() -> dict[int, str]:
@@ -49,6 +50,11 @@ def check(connection: sqlite3.Connection) -> int:
             "Move the file away, or start with another --db"
         )
     return version
+
+
+def has_logs(connection: sqlite3.Connection) -> bool:
+    """Whether a file that is only read is new enough to hold log records."""
+    return _pragma(connection, "user_version") >= LOGS_VERSION
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -8,7 +8,7 @@ are loaded and evaluated. A search stops at the limit or at the deadline, with w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 from minitrace.errors import QueryTimeout
 from minitrace.model import Span
 from minitrace.store import tokens
-from minitrace.store.candidates import Candidates, Place, split
+from minitrace.store.candidates import Candidates, Place, Rows, split
 from minitrace.store.conditions import ALL
 from minitrace.store.database import IN_THREAD, TOO_LONG, Reader, work
 from minitrace.store.matches import SearchResult, ServiceCount, SpanMatch, SpansetMatch, TraceMatch, TraceSummary
+from minitrace.store.orders import Order
 from minitrace.store.plan import OF_TREE, Plan, has_patterns, plan, wanted_by
 from minitrace.store.traces import Loader
 from minitrace.traceql.ast import Attribute, Intrinsic, Pipeline, SpansetFilter
@@ -34,8 +35,9 @@ DESCRIBE_S = 1.0  # behind the deadline, to fill in what was found
 class Search:
     """What to look for: traces for which `pipeline` gives spansets, with spans that have all the `words`.
 
-    Traces that overlap the time from `start_ns` to `end_ns` count; `before` is a cursor. Words go with pipelines of
-    one filter whose plan is exact.
+    Traces that overlap the time from `start_ns` to `end_ns` count, and of those the ones whose first span was
+    `received` in a time, from its start to before its end; of certain rows, if `traces` has any. `before` is a cursor,
+    for one order. Words go with pipelines of one filter whose plan is exact.
     """
 
     pipeline: Pipeline = Pipeline((SpansetFilter(),))
@@ -45,6 +47,9 @@ class Search:
     limit: int = 20
     spans_per_set: int = 3
     before: str | None = None
+    order: Order = Order.NEWEST
+    received: tuple[int, int] | None = None
+    traces: tuple[int, ...] | None = None
 
 
 async def search(reader: Reader, wanted: Search) -> SearchResult:
@@ -53,9 +58,9 @@ async def search(reader: Reader, wanted: Search) -> SearchResult:
     Raises:
         DecodeError: `before` is not a cursor of ours.
     """
-    finder = _Finder(reader, wanted)
+    finder = _Finder(reader, wanted, Place.read(wanted.before) if wanted.before else None)
     try:
-        await finder.find()
+        await finder.find(finder.candidates.parts())
     except QueryTimeout as error:
         finder.result.complete = False
         finder.result.reason = str(error)
@@ -65,12 +70,21 @@ async def search(reader: Reader, wanted: Search) -> SearchResult:
     return finder.result
 
 
+async def describe(reader: Reader, wanted: Search, rows: Rows) -> SearchResult:
+    """The traces of rows that are known to match, in their order, with what matches in them."""
+    finder = _Finder(reader, wanted)
+    reader.deadline += DESCRIBE_S
+    await finder.find(finder.candidates.these(rows))
+    await finder.describe()
+    return finder.result
+
+
 class _Finder:
     """One search: what was found so far, and how far it came."""
 
-    def __init__(self, reader: Reader, wanted: Search) -> None:
+    def __init__(self, reader: Reader, wanted: Search, place: Place | None = None) -> None:
         self.result = SearchResult()
-        self.place = Place.read(wanted.before) if wanted.before else None
+        self.place = place
         self._reader = reader
         self._wanted = wanted
         self._plan = plan(wanted.pipeline, wanted.words)
@@ -83,14 +97,15 @@ class _Finder:
         if self._is_exact:
             self._plan = replace(self._plan, spans=self._plan.needs[0])
         assert self._is_exact or not wanted.words, "words go with one filter that the index can answer"
-        self._candidates = Candidates(
-            reader, self._plan, start_ns=wanted.start_ns, end_ns=wanted.end_ns, place=self.place, limit=wanted.limit
-        )
+        self.candidates = Candidates(
+            reader, self._plan, start_ns=wanted.start_ns, end_ns=wanted.end_ns, place=self.place, limit=wanted.limit,
+            received=wanted.received, traces=wanted.traces,
+        )  # fmt: skip
         self._found: dict[int, list[Any]] = {}  # by trace: its spansets, or the rows of its spans that match
 
-    async def find(self) -> None:
-        """Fill the result's traces, without what only `describe` tells."""
-        async with aclosing(self._candidates.parts()) as parts:
+    async def find(self, parts: AsyncGenerator[tuple[Rows, dict[int, Rows]]]) -> None:
+        """Fill the result's traces, out of those of `candidates`, without what only `describe` tells."""
+        async with aclosing(parts):
             async for rows, found in parts:
                 if self._is_exact:
                     self._take(rows, found)
@@ -135,7 +150,7 @@ class _Finder:
                 self._found[row[0]] = own = matching[row[0]]
                 spansets = [SpansetMatch([], len(own) or row[4])] if self._is_exact else own
                 self.result.matches.append(TraceMatch(_summary(row), spansets))
-                self._candidates.matched += 1
+                self.candidates.matched += 1
             self.place = Place(row[2], row[0])
             self.result.looked_back_to_ns = row[2]
             self.result.inspected += 1
@@ -208,7 +223,7 @@ class _Finder:
         """The names of spans, by their ids."""
         by_name: dict[int, list[int]] = {}
         for row in rows:
-            segment = self._candidates.segments.of(row[0])
+            segment = self.candidates.segments.of(row[0])
             by_name.setdefault(tokens.first_id(segment.id, tokens.NAME) + row[3], []).append(row[0])
         ids = ", ".join(map(str, by_name))
         found = await self._reader.rows(f"SELECT id, value FROM dictionary WHERE id IN ({ids})")

@@ -9,6 +9,7 @@ token, and a transaction that fails leaves nothing undone.
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -28,6 +29,10 @@ EXACT = "\ue000"  # begins the word that stands for a whole value; nobody types 
 SPAN_SCOPE, RESOURCE_SCOPE, SCOPE_SCOPE, EVENT_SCOPE, LINK_SCOPE, INTRINSIC = (
     "span", "resource", "instrumentation", "event", "link", "intrinsic",
 )  # fmt: skip
+LOG_SCOPE, RECORD = "log", "record"  # attributes of log records, and their intrinsics: no query for spans is about them
+SEVERITY_TEXT, EVENT_NAME = "severityText", "eventName"
+SCOPES_OF_SPANS = frozenset({SPAN_SCOPE, RESOURCE_SCOPE, SCOPE_SCOPE, EVENT_SCOPE, LINK_SCOPE, INTRINSIC})
+SCOPES_OF_LOGS = frozenset({LOG_SCOPE, RECORD, RESOURCE_SCOPE, SCOPE_SCOPE})
 TOKENS_OF_SCOPE = 2  # its name and version, behind those of its own attributes
 FIXED_KEYS = {tokens.NAME: "name", tokens.STATUS_MESSAGE: "statusMessage"}
 
@@ -55,12 +60,13 @@ class Values(dict[bytes, str]):
 class Texts(dict[str, str]):
     """Texts of one intrinsic and their tokens, as `Values`."""
 
-    def __init__(self, segment: Segment, name: str) -> None:
+    def __init__(self, segment: Segment, name: str, scope: str = INTRINSIC) -> None:
         self._segment = segment
+        self._scope = scope
         self._name = name
 
     def __missing__(self, text: str) -> str:
-        token = self[text] = self._segment.token(INTRINSIC, self._name, text)
+        token = self[text] = self._segment.token(self._scope, self._name, text)
         return token
 
 
@@ -113,22 +119,25 @@ class _Key:
 
 
 class Segment:
-    """A segment that takes more spans.
+    """A segment that takes more spans and log records.
 
-    `span_count` and `size_bytes`, of the requests as they came, are what was laid out for it, stored or not yet.
+    `row_count`, of both, and `size_bytes`, of the requests as they came, are what was laid out for it, stored or not.
     """
 
     def __init__(self, number: int, services: Services) -> None:
         self.number = number
-        self.span_count = 0
+        self.row_count = 0
         self.size_bytes = 0
         self.value_count = 0
         self.pending = Pending()
         self.span_values = Values(self, SPAN_SCOPE)
         self.event_values = Values(self, EVENT_SCOPE)
         self.link_values = Values(self, LINK_SCOPE)
+        self.log_values = Values(self, LOG_SCOPE)
         self.event_names = Texts(self, "event:name")
         self.link_traces = Texts(self, "link:traceID")
+        self.severity_texts = Texts(self, SEVERITY_TEXT, RECORD)
+        self.log_event_names = Texts(self, EVENT_NAME, RECORD)
         self.names: dict[str, int] = {}
         self.statuses: dict[bytes, tuple[int, str]] = {b"": (0, "")}
         self._services = services
@@ -139,18 +148,18 @@ class Segment:
         self._resources: dict[tuple[bytes, str], tuple[int, int]] = {}
         self._scopes: dict[tuple[bytes, str], int] = {}
         self._resource_count = self._scope_count = 0
-        self._operations: set[tuple[int, str]] = set()
+        self._operations: defaultdict[int, set[int]] = defaultdict(set)
         for number_, name in FIXED_KEYS.items():
             self._add_key(number_, INTRINSIC, name, values.STRING)
 
     def resume(
-        self, span_count: int, keys: Iterable[tuple[int, str, str, str, int]], resource_count: int, scope_count: int
+        self, row_count: int, keys: Iterable[tuple[int, str, str, str, int]], resource_count: int, scope_count: int
     ) -> None:
         """Go on after the rows that are stored: keys with the count of their values, and numbers already given.
 
         The values themselves are not read: one that comes again gets a second row in `dictionary`, which harms nothing.
         """
-        self.span_count = span_count
+        self.row_count = row_count
         self._resource_count, self._scope_count = resource_count, scope_count
         for number, scope, name, type_, count in keys:
             self._keys[scope, name, type_] = _Key(self.number, number, count, self.pending)
@@ -159,8 +168,10 @@ class Segment:
 
     def forget(self) -> None:
         """Let go of what was remembered: it will get no more spans. What waits to be written stays."""
-        for known in (self.span_values, self.event_values, self.link_values, self.event_names, self.link_traces):
+        for known in (self.span_values, self.event_values, self.link_values, self.log_values):
             known.clear()
+        for texts in (self.event_names, self.link_traces, self.severity_texts, self.log_event_names):
+            texts.clear()
         for remembered in (self.names, self.statuses, self._operations, self._resources, self._scopes, self._keys):
             remembered.clear()
 
@@ -223,11 +234,9 @@ class Segment:
         self._scopes[raw, schema_url] = self._scope_count
         return self._scope_count
 
-    def see_operation(self, service: int, name: str) -> None:
-        """Note that a service has spans of a name."""
-        if (service, name) not in self._operations:
-            self._operations.add((service, name))
-            self.pending.operations.append((service, name, self.number))
+    def operations(self, service: int) -> set[int]:
+        """The counts of the names of a service's spans; who adds one, adds its row to `pending.operations`."""
+        return self._operations[service]
 
     def _add_key(self, number: int, scope: str, name: str, type_: str) -> _Key:
         key = self._keys[scope, name, type_] = _Key(self.number, number, 0, self.pending)

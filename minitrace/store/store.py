@@ -1,4 +1,4 @@
-"""Store: the SQLite file as a list of verbs.
+"""Store: the SQLite file as a list of verbs; those that only read are `questions.py`'s.
 
 One thread writes, and does all that comes before: it takes the requests that wait, decodes them, and commits them in
 one transaction (`ingest.py`). Then those who sent them are woken. Readers work beside it on connections of their own,
@@ -10,88 +10,62 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from minitrace.errors import StoreBusy, TraceNotFound
-from minitrace.model import Span, Trace
+from minitrace.errors import TraceNotFound
+from minitrace.model import LogRecord, Span
 from minitrace.otlp.decode import Export, decode_traces
-from minitrace.otlp.encode import encode_export
-from minitrace.store import traces
+from minitrace.otlp.log_records import LogExport
+from minitrace.store import deletion, runs, saved_searches
 from minitrace.store.database import Readers, make_private, open_writer
-from minitrace.store.dictionary import AttributeKey, attribute_keys
+from minitrace.store.deletion import Removed
 from minitrace.store.filling import Filling
-from minitrace.store.ingest import Ingest, Request
+from minitrace.store.ingest import Ingest, Request, export_of, log_export_of
 from minitrace.store.layout import Batch
-from minitrace.store.links import SpanRef, linking
 from minitrace.store.lock import Lock
-from minitrace.store.matches import SearchResult, TraceSummary
-from minitrace.store.metrics import MetricsResult, query_range
-from minitrace.store.peers import peers
-from minitrace.store.retention import Leaving, Limits, Retention
-from minitrace.store.rollups import Rollups
-from minitrace.store.search import Search, search
-from minitrace.store.tags import MOST_VALUES, Among, tag_values, tags
-from minitrace.store.traces import EVERYTHING, Wanted
+from minitrace.store.log_layout import LogBatch
+from minitrace.store.matching import count_ahead
+from minitrace.store.questions import Questions
+from minitrace.store.retention import Limits, Retention
+from minitrace.store.runs import Run
+from minitrace.store.saved_searches import SavedSearch
+from minitrace.store.tally import Tally
+from minitrace.store.timings import Timings
+from minitrace.store.upkeep import Upkeep
 from minitrace.store.writer import Writer
-from minitrace.traceql.ast import Attribute, Intrinsic, Query, Value
-from minitrace.traceql.metrics import Range
+from minitrace.store.writing import Writing
 
-MAX_WAITING_BYTES = 64 << 20  # of requests, unpacked and not decoded yet
-KEEP_EVERY_S = 1.0  # how soon after a write the limits are looked at
-KEEP_AT_LEAST_S = 60.0  # and how often without one, for the sake of --max-age
-
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """How much is stored; `size_bytes` counts the file and its write-ahead log."""
-
-    span_count: int
-    trace_count: int
-    size_bytes: int
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A request in the writer's queue."""
-
-    request: Request
-    stored: asyncio.Future[Batch]
-
-
-class Store:
+class Store(Questions):
     """One database file, open for writing by this process alone.
 
     ``async with await Store.open(path) as store`` closes it; so does `close`.
     """
 
     def __init__(
-        self, path: Path, lock: Lock, connection: sqlite3.Connection, readers: Readers, limits: Limits
+        self,
+        path: Path,
+        lock: Lock,
+        connection: sqlite3.Connection,
+        readers: Readers,
+        limits: Limits,
+        metrics_dimensions: Sequence[str],
     ) -> None:
-        self.path = path
+        super().__init__(path, readers)
         self._lock = lock
-        self._readers = readers
         self._filling = Filling(connection, limits)
         self._writer = Writer(connection, self._filling.services)
-        self._ingest = Ingest(self._filling, self._writer)
-        self._rollups = Rollups()
+        self._writing = Writing(self._writer, Ingest(self._filling, self._writer), self._forget_recent)
         self._retention = Retention(self._writer, path, limits)
-        self._thread = ThreadPoolExecutor(1, "minitrace writer")
-        self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
-        self._waiting_bytes = 0
-        self._closing = False
-        self._grown = asyncio.Event()
-        self._keeping = asyncio.Lock()
-        self._write_task = asyncio.create_task(self._write_all(), name="minitrace writer")
-        self._keep_task = asyncio.create_task(self._keep_within_limits(), name="minitrace retention")
+        self._tally = Tally(readers, self._writer.last_span(), metrics_dimensions, lambda: self.is_storing)
+        self._upkeep = Upkeep(path, self._writer, self._writing, readers, self._filling, self._retention, self._tally)
+        self._deleted_count = 0  # spans, one by one
+        self._upkeep.start(self._count_ahead)
 
     @classmethod
     async def open(
@@ -101,8 +75,9 @@ class Store:
         durability: str = "normal",
         query_timeout_s: float = 2.0,
         limits: Limits = Limits(),  # noqa: B008 (frozen)
+        metrics_dimensions: Sequence[str] = (),
     ) -> Store:
-        """Open or create the file, bringing it to our schema.
+        """Open or create the file, bringing it to our schema. `tally` tells attributes apart that are dimensions.
 
         Raises:
             StoreLocked: another minitrace has it open.
@@ -121,7 +96,7 @@ class Store:
                 connection.close()
             lock.release()
             raise
-        return cls(path, lock, connection, readers, limits)
+        return cls(path, lock, connection, readers, limits, metrics_dimensions)
 
     async def __aenter__(self) -> Store:
         return self
@@ -132,12 +107,27 @@ class Store:
     @property
     def is_busy(self) -> bool:
         """Whether nothing more is taken: too much waits for the writer, or the store is closing."""
-        return self._closing or self._waiting_bytes >= MAX_WAITING_BYTES
+        return self._writing.is_busy
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes of requests wait for the writer, or are in its hands."""
+        return self._writing.waiting_bytes
+
+    @property
+    def removed_count(self) -> int:
+        """How many spans have left since the store was opened: by limits, or because somebody said so."""
+        return self._retention.removed_count + self._deleted_count
+
+    @property
+    def query_timings(self) -> Timings:
+        """How long questions to the file took since the store was opened."""
+        return self._readers.timings
 
     @property
     def is_storing(self) -> bool:
         """Whether a request waits for the writer, or is in its hands."""
-        return self._waiting_bytes > 0
+        return self._writing.waiting_bytes > 0
 
     async def ingest(self, body: bytes, *, is_json: bool) -> Batch:
         """Store an ExportTraceServiceRequest; returns, after the commit, what was stored and what rejected.
@@ -146,8 +136,24 @@ class Store:
             DecodeError, TooLarge: as `decode_traces`.
             StoreBusy: too much waits already, or the transaction failed; nothing was stored.
         """
-        self._refuse_if_busy()
-        return await self._add(Request(lambda: decode_traces(body, is_json=is_json), len(body)))
+        return await self.take(partial(decode_traces, body, is_json=is_json), len(body))
+
+    async def take(self, decode: Callable[[], Export], size_bytes: int) -> Batch:
+        """Store what `decode` gives; it is called in the writer's thread, and has `size_bytes` wait for it.
+
+        Raises:
+            StoreBusy: too much waits already, or the transaction failed; nothing was stored.
+            What `decode` raises.
+        """
+        self._writing.refuse_if_busy()
+        batch: Batch = await self._writing.add(Request(decode, size_bytes))
+        return batch
+
+    async def take_logs(self, decode: Callable[[], LogExport], size_bytes: int) -> LogBatch:
+        """The same with log records; in the same queue, so that what was sent first is committed first."""
+        self._writing.refuse_if_busy()
+        batch: LogBatch = await self._writing.add(Request(decode, size_bytes))
+        return batch
 
     async def add(self, spans: Sequence[Span]) -> int:
         """Store spans; returns, after the commit, how many were new.
@@ -156,223 +162,140 @@ class Store:
             StoreBusy: too much waits already, or the transaction failed; nothing was stored.
             ValueError: a span has ids or texts that OTLP cannot carry.
         """
-        self._refuse_if_busy()
-        return (await self._add(Request(lambda: _export(spans)))).added
+        self._writing.refuse_if_busy()
+        batch: Batch = await self._writing.add(Request(lambda: export_of(spans)))
+        return batch.added
 
-    async def trace(self, trace_id: bytes, wanted: Wanted = EVERYTHING) -> Trace:
-        """A trace with all its stored spans, and what is wanted of them. Raises TraceNotFound, QueryTimeout."""
-        async with self._readers.snapshot() as reader:
-            return await traces.load(reader, trace_id, wanted)
-
-    async def spans(self, trace_id: bytes, span_id: bytes) -> list[Span]:
-        """All spans of a trace with this id, whole, as they arrived; none if there is none."""
-        async with self._readers.snapshot() as reader:
-            return await traces.load_spans(reader, trace_id, span_id)
-
-    async def summary(self, trace_id: bytes) -> TraceSummary:
-        """A trace in one line. Raises TraceNotFound."""
-        async with self._readers.snapshot() as reader:
-            return await traces.load_summary(reader, trace_id)
-
-    async def peers(self, service: str, name: str, limit: int = 1000) -> list[int]:
-        """The durations, in nanoseconds, of the newest spans of an operation, in no order. Raises QueryTimeout."""
-        async with self._readers.snapshot() as reader:
-            return await peers(reader, service, name, limit)
-
-    async def linking(self, trace_id: bytes, span_id: bytes) -> list[SpanRef]:
-        """The spans, of any trace, that have a link to this one, newest first; at most 100. Raises QueryTimeout."""
-        async with self._readers.snapshot() as reader:
-            return await linking(reader, trace_id, span_id)
-
-    async def search(self, wanted: Search) -> SearchResult:
-        """The newest traces that match. Raises DecodeError for a place to continue from that is none."""
-        async with self._readers.snapshot() as reader:
-            return await search(reader, wanted)
-
-    async def metrics(self, query: Query, range: Range, max_exemplars: int = 0) -> MetricsResult:
-        """The series of a metrics query."""
-        async with self._readers.snapshot() as reader:
-            return await query_range(reader, self._rollups, query, range, max_exemplars)
-
-    async def services(self) -> list[str]:
-        """The names of all services that have spans, in the order of their first appearance."""
-        sql = """
-            SELECT name FROM services
-            WHERE EXISTS (SELECT 1 FROM operations WHERE service = services.id)
-            ORDER BY id
-        """
-        async with self._readers.reader() as reader:
-            return [row[0] for row in await reader.rows(sql)]
-
-    async def operations(self, service: str | None = None, *, limit: int = 1000) -> list[str]:
-        """Span names of one service or of all, in alphabetical order."""
-        sql = """
-            SELECT DISTINCT name
-            FROM operations
-            WHERE service = (SELECT id FROM services WHERE services.name = ?)
-            LIMIT ?
-        """
-        if service is None:
-            sql = "SELECT DISTINCT name FROM operations LIMIT ?"
-        bound = (limit,) if service is None else (service, limit)
-        async with self._readers.reader() as reader:
-            return sorted(row[0] for row in await reader.rows(sql, bound))
-
-    async def attribute_keys(self) -> list[AttributeKey]:
-        """Every key that attributes have, by scope and type, with how many distinct values it has."""
-        async with self._readers.reader() as reader:
-            return await attribute_keys(reader)
-
-    async def tags(self, among: Among = Among()) -> dict[str, list[str]]:  # noqa: B008 (frozen)
-        """The names of attributes by scope, in alphabetical order."""
-        async with self._readers.snapshot() as reader:
-            return await tags(reader, among)
-
-    async def tag_values(
-        self,
-        field: Attribute | Intrinsic,
-        among: Among = Among(),  # noqa: B008 (frozen)
-        *,
-        limit: int = MOST_VALUES,
-    ) -> list[Value]:
-        """The values of an attribute or intrinsic, the commonest first."""
-        async with self._readers.snapshot() as reader:
-            return await tag_values(reader, field, among, limit)
-
-    async def known(self, trace_ids: Sequence[bytes]) -> list[bytes]:
-        """Those of the traces that are stored, in the order given."""
-        marks = ", ".join("?" * len(trace_ids))
-        async with self._readers.reader() as reader:
-            rows = await reader.rows(f"SELECT trace_id FROM traces WHERE trace_id IN ({marks})", trace_ids)
-        stored = {row[0] for row in rows}
-        return [trace_id for trace_id in trace_ids if trace_id in stored]
-
-    async def stats(self) -> Stats:
-        """How much is stored."""
-        sql = (
-            "SELECT (SELECT coalesce(sum(span_count), 0) FROM segments WHERE state = 0), (SELECT count(*) FROM traces)"
-        )
-        async with self._readers.reader() as reader:
-            ((span_count, trace_count),) = await reader.rows(sql)
-        files = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return Stats(span_count, trace_count, sum(file.stat().st_size for file in files if file.exists()))
+    async def add_logs(self, records: Sequence[LogRecord]) -> int:
+        """Store log records; returns, after the commit, how many were new. Raises as `add` does."""
+        return (await self.take_logs(lambda: log_export_of(records), 0)).added
 
     async def pin(self, trace_id: bytes, is_pinned: bool = True) -> None:
         """Keep a trace whatever the limits say, or no longer. Raises TraceNotFound, StoreBusy."""
 
-        def set_pin() -> int:
-            with self._writer.transaction():
-                sql = "UPDATE traces SET is_pinned = ? WHERE trace_id = ?"
-                return self._writer.connection.execute(sql, (is_pinned, trace_id)).rowcount
+        def set_pin(connection: sqlite3.Connection) -> int:
+            sql = "UPDATE traces SET is_pinned = ? WHERE trace_id = ?"
+            return connection.execute(sql, (is_pinned, trace_id)).rowcount
 
-        try:
-            changed = await self._in_writer(set_pin)
-        except sqlite3.Error as error:
-            raise StoreBusy(f"the database could not be written: {error}") from error
-        if not changed:
+        if not await self._writing.change(set_pin):
             raise TraceNotFound(f"no span of trace {trace_id.hex()} is stored")
+
+    async def begin_run(self, run: Run) -> None:
+        """Keep a run, in place of one with its id. Raises StoreBusy."""
+        await self._writing.change(runs.begin, run)
+
+    async def end_run(self, run_id: str, exit_code: int | None, ended_ns: int) -> bool:
+        """Note how and when a run ended; False if there is none with this id. Raises StoreBusy."""
+        return await self._writing.change(runs.end, run_id, exit_code, ended_ns)
+
+    async def save_search(self, search: SavedSearch) -> None:
+        """Keep a search; one of the same name gives way. Raises StoreBusy."""
+        await self._writing.change(saved_searches.save, search)
+
+    async def forget_search(self, name: str) -> None:
+        """Keep the search of this name no longer, if there is one. Raises StoreBusy."""
+        await self._writing.change(saved_searches.forget, name)
+
+    async def delete(self, trace_ids: Sequence[bytes]) -> Removed:
+        """Take traces away for good, unless they are pinned.
+
+        Raises:
+            StoreBusy: a part of them may be gone.
+        """
+        async with self._upkeep.lock:
+            removed = await self._delete(deletion.steps, trace_ids)
+            await self._delete_logs(deletion.log_steps, trace_ids)
+        return removed
+
+    async def take_back(self, rows: Sequence[range], log_rows: Sequence[range] = ()) -> Removed:
+        """Take spans and log records away that were stored in these rows, but for those of pinned traces.
+
+        See `Batch.rows`, `LogBatch.rows`.
+
+        Raises:
+            StoreBusy: a part of them may be gone.
+        """
+        async with self._upkeep.lock:
+            log_count = await self._delete_logs(deletion.log_steps_back, log_rows)
+            return replace(await self._delete(deletion.steps_back, rows), log_count=log_count)
+
+    async def clear(self, report: Callable[[int], None] = lambda spans: None) -> Removed:
+        """Take all traces away for good that are not pinned. `report` is told how many spans were removed so far.
+
+        Raises:
+            StoreBusy: a part of them may be gone.
+        """
+        async with self._upkeep.lock:
+            removed = await self._writing.written(deletion.clearable, self._writer.connection)
+            await self._writing.run(self._filling.next_segment)
+            gone = 0
+            for leaving in await self._writing.run(self._retention.all):
+                self._writing.refuse_if_closing()
+                if leaving.segment < self._filling.segment.number:
+                    await self._upkeep.let_go(leaving)
+                    gone += leaving.last_span - leaving.first_span + 1
+                    report(min(gone, removed.span_count))
+            await self._writing.change(deletion.forget_removed)
+        return removed
 
     async def keep_within_limits(self) -> None:
         """Take away the oldest segments that are too much. The store does it by itself; this waits for it."""
-        async with self._keeping:
-            while leaving := await self._in_writer(self._retention.due, time.time_ns()):
-                if leaving.segment >= self._filling.segment.number:
-                    await self._in_writer(self._filling.next_segment)
-                await self._let_go(leaving)
-            while await self._in_writer(self._retention.shrink):
-                pass
+        await self._upkeep.keep_within_limits()
+
+    async def roll_up(self) -> None:
+        """Roll up what has no roll-up: an older minitrace wrote it, or spans have left. The store does it by itself."""
+        await self._upkeep.roll_up()
+
+    async def tally(self, patience_s: float) -> Tally:
+        """Counters of what was stored since the store was opened; what they lack after so long, they have later."""
+        await self._tally.catch_up(patience_s)
+        return self._tally
 
     async def close(self) -> None:
         """Write what waits, checkpoint, and let go of the file. Twice is fine."""
-        if self._closing:
+        if self._writing.is_closing:
             return
-        self._closing = True
-        self._keep_task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._keep_task
-        self._queue.put_nowait(None)
-        await self._write_task
+        self._writing.is_closing = True
+        await self._tally.close()
+        await self._upkeep.close()
+        await self._writing.finish()
         await self._readers.close()  # first: a reader's snapshot would keep the checkpoint from the whole log
         connection = self._writer.connection
         try:
-            await self._in_writer(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+            await self._writing.run(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
         except sqlite3.Error as error:
             log.warning("the write-ahead log stays beside %s, and is read again with it: %s", self.path, error)
         finally:
-            self._thread.shutdown()
+            self._writing.close()
             connection.close()
             self._lock.release()
 
-    def _refuse_if_busy(self) -> None:
-        if self.is_busy:
-            raise StoreBusy("the store is closing" if self._closing else "too much waits to be written")
+    async def _delete(self, steps: Callable[..., tuple[list[list[int]], Removed]], what: object) -> Removed:
+        last = 0
+        try:
+            parts, removed = await self._writing.written(steps, self._writer.connection, what)
+            last = max((max(part) for part in parts), default=0)
+            await self._tally.reach(last)
+            for part in parts:
+                await self._writing.written(deletion.step, self._writer, part)
+                self._deleted_count += len(part)
+        finally:
+            self.forget_counts()
+            await self._tally.forget(last)
+            self._writing.grown.set()  # for `roll_up`
+        return removed
 
-    async def _in_writer(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+    async def _delete_logs(self, steps: Callable[..., list[list[int]]], what: object) -> int:
+        parts = await self._writing.written(steps, self._writer.connection, what)
+        for part in parts:
+            await self._writing.written(deletion.log_step, self._writer, part)
+        return sum(map(len, parts))
 
-    async def _add(self, request: Request) -> Batch:
-        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
-        self._waiting_bytes += request.size_bytes
-        self._queue.put_nowait(waiting)
-        return await waiting.stored
+    def _forget_recent(self) -> None:
+        """The file may have changed: answers of before are good no longer."""
+        self._memory.recent.clear()
 
-    async def _write_all(self) -> None:
-        """Until told to stop: let the writer's thread store all requests that wait, and wake those who sent them."""
-        while (waiting := await self._queue.get()) is not None:
-            group = [waiting]
-            stop = False
-            while not self._queue.empty() and not stop:
-                following = self._queue.get_nowait()
-                if following is None:
-                    stop = True
-                else:
-                    group.append(following)
-            outcomes = await self._in_writer(self._ingest.store, [waiting.request for waiting in group])
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                self._waiting_bytes -= waiting.request.size_bytes
-                self._wake(waiting, outcome)
-            self._grown.set()
-            if stop:
-                return
-
-    def _wake(self, waiting: _Waiting, outcome: Batch | Exception) -> None:
-        if waiting.stored.done():  # its client has gone
-            return
-        if isinstance(outcome, Exception):
-            waiting.stored.set_exception(outcome)
-        else:
-            waiting.stored.set_result(outcome)
-
-    async def _keep_within_limits(self) -> None:
-        while not self._closing:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(KEEP_AT_LEAST_S):
-                    await self._grown.wait()
-            self._grown.clear()
-            try:
-                await self.keep_within_limits()
-            except Exception as error:  # a full disk, a foreign lock: the next round may do better
-                log.warning("could not make room in %s: %s", self.path, error)
-            await asyncio.sleep(KEEP_EVERY_S)
-
-    async def _let_go(self, leaving: Leaving) -> None:
-        """Take a segment away, step by step, so that batches are written in between."""
-        is_left = True
-        while is_left:
-            if pinned := await self._in_writer(self._retention.pinned, leaving):
-                await self._move(pinned)
-            else:
-                is_left = await self._in_writer(self._retention.step, leaving)
-
-    async def _move(self, rows: list[int]) -> None:
-        """Write spans again, into the newest segment, in place of these rows."""
+    async def _count_ahead(self) -> None:
+        """Sum up what the search page shows first. Raises QueryTimeout."""
         async with self._readers.snapshot() as reader:
-            spans = await traces.Loader(reader).spans(rows)
-        await self._add(Request(lambda: _export(list(spans.values())), replaces=rows))
-
-
-def _export(spans: Sequence[Span]) -> Export:
-    export = decode_traces(encode_export(spans), is_json=False)
-    if export.rejected:
-        raise ValueError(export.reason)
-    return export
+            await count_ahead(reader, self._memory)

@@ -27,7 +27,7 @@ from minitrace.store.database import Reader, work
 from minitrace.store.dictionary import keys_named
 from minitrace.store.plan import cover
 from minitrace.store.resolve import OF_TRACE, TRACES, Conditions, Inexpressible
-from minitrace.store.segment import INTRINSIC, RESOURCE_SCOPE, SCOPE_SCOPE, SPAN_SCOPE
+from minitrace.store.segment import INTRINSIC, LOG_SCOPE, RECORD, RESOURCE_SCOPE, SCOPE_SCOPE, SPAN_SCOPE
 from minitrace.store.segments import Segment, Segments
 from minitrace.traceql.ast import Attribute, Field, Intrinsic, Value
 
@@ -71,12 +71,27 @@ async def tags(reader: Reader, among: Among) -> dict[str, list[str]]:
     with suppress(QueryTimeout):
         spans = await _Spans.of(reader, among)
         async for segment in spans.newest():
-            found |= await spans.names(segment)
+            found |= (await spans.names(segment, await spans.where(segment))).keys()
     by_scope: dict[str, list[str]] = {}
     for scope, name in sorted(found):
-        if scope != INTRINSIC:
-            by_scope.setdefault(scope, []).append(name)
+        by_scope.setdefault(scope, []).append(name)
     return by_scope
+
+
+async def tag_counts(reader: Reader, among: Among) -> AsyncGenerator[Counter[tuple[str, str]]]:
+    """How many spans have each attribute, by its scope and name; after every segment what was found so far.
+
+    They are counted among the newest spans that meet the condition, or the newest of all.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    with suppress(QueryTimeout):
+        spans = await _Spans.of(reader, among)
+        async for segment in spans.newest():
+            these = await spans.where(segment)
+            if these is None and not found:
+                found.update(await spans.names(segment, spans.all(segment)))
+            found.update(await spans.names(segment, these))
+            yield found
 
 
 async def tag_values(reader: Reader, field: Attribute | Intrinsic, among: Among, limit: int) -> list[Value]:
@@ -87,12 +102,20 @@ async def tag_values(reader: Reader, field: Attribute | Intrinsic, among: Among,
     if isinstance(field, Intrinsic) and field.name in _FIXED:
         return _FIXED[field.name][:limit]
     found: Found = Counter()
+    async for counts in value_counts(reader, field, among, limit):
+        found = counts
+    return [value for (_, value), _ in found.most_common(limit)]
+
+
+async def value_counts(reader: Reader, field: Attribute | Intrinsic, among: Among, limit: int) -> AsyncGenerator[Found]:
+    """How many spans have each value of a field; after every segment what was found so far. No states and kinds."""
+    found: Found = Counter()
     with suppress(QueryTimeout):
         spans = await _Spans.of(reader, among)
         is_of_root = isinstance(field, Intrinsic) and field.name in _ROOTS
         async for part in _roots(spans, field.name) if is_of_root else _values(spans, field, limit):
             found.update(part)
-    return [value for (_, value), _ in found.most_common(limit)]
+            yield found
 
 
 async def _values(spans: _Spans, field: Attribute | Intrinsic, limit: int) -> AsyncGenerator[Found]:
@@ -210,23 +233,35 @@ class _Spans:
                 bound += asked[1]
         if not texts:
             return None
+        sql, times = self.all(segment, " AND ".join(texts))
+        return sql, [*bound, *times]
+
+    def all(self, segment: Segment, condition: str = "1") -> tuple[str, list[Any]]:
+        """The same for the newest spans of a segment in the time, whatever else is asked."""
         # NOT INDEXED: in the order of their ids, and not by trace, of which there may be 100 000
         sql = f"""
             NOT INDEXED
-            WHERE {" AND ".join(texts)} AND start_ns BETWEEN ? AND ? AND spans.id BETWEEN ? AND ?
+            WHERE {condition} AND start_ns BETWEEN ? AND ? AND spans.id BETWEEN ? AND ?
             ORDER BY spans.id DESC
             LIMIT {FEW_SPANS}
         """
-        return sql, [*bound, self._among.start_ns, self._among.end_ns, segment.first_span, segment.last_span]
+        return sql, [self._among.start_ns, self._among.end_ns, segment.first_span, segment.last_span]
 
-    async def names(self, segment: Segment) -> set[tuple[str, str]]:
-        """The scope and name of each key that the spans of a segment have."""
-        keys = await self.reader.rows("SELECT scope, name, number FROM keys WHERE segment = ?", (segment.id,))
-        these = await self.where(segment)
-        if these is not None:
-            prefixes = {tokens.prefix(token) for token in await self._matching(segment, *these)}
-            keys = [key for key in keys if tokens.letters(key[2]) in prefixes]
-        return {(scope, name) for scope, name, _ in keys}
+    async def names(self, segment: Segment, these: tuple[str, list[Any]] | None) -> Counter[tuple[str, str]]:
+        """The scope and name of each attribute of the spans that `where` found, and how many of them have it.
+
+        Of all attributes in a segment, without counts, where it found nothing to ask.
+        """
+        sql = "SELECT scope, name, number FROM keys WHERE segment = ? AND scope NOT IN (?, ?, ?)"
+        keys = await self.reader.rows(sql, (segment.id, INTRINSIC, LOG_SCOPE, RECORD))
+        if these is None:
+            return Counter({(scope, name): 0 for scope, name, _ in keys})
+        counts = await work(_by_key, await self._matching(segment, *these), size=FEW_SPANS)
+        found: Counter[tuple[str, str]] = Counter()
+        for scope, name, key in keys:
+            if count := counts[tokens.letters(key)]:
+                found[scope, name] += count
+        return found
 
     async def counts(self, segment: Segment, wanted: Container[str], stored: set[str]) -> Counter[str]:
         """How many spans have each token that begins with the wanted letters; `stored` are those the index has."""
@@ -275,6 +310,14 @@ async def _ask(part: Conditions, segment: Segment) -> tuple[str, list[Any]] | No
 
 def _count(rows: Iterable[tuple[str]]) -> Counter[str]:
     return Counter(" ".join(text for (text,) in rows).split())
+
+
+def _by_key(counts: Counter[str]) -> Counter[str]:
+    """Counts of tokens by the letters of their keys."""
+    found: Counter[str] = Counter()
+    for token, count in counts.items():
+        found[tokens.prefix(token)] += count
+    return found
 
 
 def _beginning(counts: Counter[str], letters: Container[str]) -> Counter[str]:

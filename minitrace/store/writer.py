@@ -1,4 +1,4 @@
-"""The transactions that add spans: a few large statements each, in the writer's own thread.
+"""The transactions that add spans and log records: a few large statements each, in the writer's own thread.
 
 sqlite3 gives up Python's lock for every row it steps over, and must win it back from threads that decode:
 `executemany` beside a busy thread took 13 times as long. So each statement carries many rows, and the transaction is
@@ -15,17 +15,28 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from minitrace.model import MAX_TIME_NS
-from minitrace.store import summaries
+from minitrace.store import rolling, summaries
 from minitrace.store.layout import Batch, Part
-from minitrace.store.segment import Pending, Segment, Services
+from minitrace.store.log_layout import LogBatch, LogPart
+from minitrace.store.segment import MAX_INDEXED, Pending, Segment, Services
+from minitrace.store.tokens import LOG_SIGN
+
+AnyPart = TypeVar("AnyPart", Part, LogPart)
+
+
+class _Batch(Protocol[AnyPart]):
+    """A `Batch` or a `LogBatch`."""
+
+    parts: list[AnyPart]
+
 
 ROWS_PER_STATEMENT = 256
 MAX_REMEMBERED = 50_000  # traces whose row is known without asking
 
-# What each segment has beside its range of `spans`; retention drops them in this order.
+# What each segment has beside its ranges of `spans` and `logs`; retention drops them in this order.
 SEGMENT_TABLES = {
     "counts": "CREATE VIRTUAL TABLE counts_{segment} USING fts5vocab (postings_{segment}, row)",
     "postings": """
@@ -42,20 +53,49 @@ _SPANS = """spans (
     flags, attributes, more, details
 )"""
 _START = 11  # its place among them
-# All tokens of each new span; see tokens.py. In SQL, as SQLite works without Python's lock.
-_POSTINGS = """
-    INSERT INTO postings_{segment} (rowid, tokens)
-    SELECT id, attributes || ' a' || resource || ' b' || scope || ' e' || name
-        || ' d' || (length(duration_ns) + 10) || substr(duration_ns, 1, 1)
-        || CASE status WHEN 0 THEN '' ELSE ' c' || (status & 65535) END
-        || coalesce(' ' || more, '')
-    FROM spans
-    WHERE id BETWEEN ? AND ?
+# All tokens of a span; see tokens.py. In SQL, as SQLite works without Python's lock.
+TOKENS = """
+    attributes || ' a' || resource || ' b' || scope || ' e' || name
+    || ' d' || (length(duration_ns) + 10) || substr(duration_ns, 1, 1)
+    || CASE status WHEN 0 THEN '' ELSE ' c' || (status & 65535) END
+    || coalesce(' ' || more, '')
 """
+_POSTINGS = f"INSERT INTO postings_{{segment}} (rowid, tokens) SELECT id, {TOKENS} FROM spans WHERE id BETWEEN ? AND ?"
 _NOTE_SEGMENT = """
     UPDATE segments
     SET last_span = ?, span_count = span_count + ?, last_received_ns = max(last_received_ns, ?),
         newest_start_ns = max(newest_start_ns, ?)
+    WHERE id = ?
+"""
+
+
+_LOGS = """logs (
+    id, trace_id, span_id, checksum, resource, scope, service, time_ns, observed_ns, severity, flags, body_type, body,
+    more, attributes, details
+)"""
+_TIME = 7  # its place among them
+# The same for records, made with a segment's first one: who sends none has no such tables.
+LOG_TABLES = {
+    "logterms": "CREATE VIRTUAL TABLE logterms_{segment} USING fts5vocab (logwords_{segment}, row)",
+    "logwords": """
+        CREATE VIRTUAL TABLE logwords_{segment}
+        USING fts5 (words, content='', columnsize=0, detail=none, tokenize='unicode61')
+    """,
+}
+# What can be found of a record: the words of its body, and its tokens behind their sign. SQLite ends a text at a NUL.
+_BODY = "CASE WHEN typeof(body) = 'blob' THEN '' WHEN instr(body, char(0)) THEN without_nul(body) ELSE body END"
+LOG_WORDS = f"""
+    replace(coalesce(substr({_BODY}, 1, {MAX_INDEXED}), ''), '{LOG_SIGN}', ' ')
+    || ' {LOG_SIGN}a' || resource || ' {LOG_SIGN}b' || scope || ' {LOG_SIGN}c' || severity || ' {LOG_SIGN}d' || service
+    || iif(attributes || more = '', '', replace(' ' || trim(attributes || ' ' || more), ' ', ' {LOG_SIGN}'))
+"""
+_INDEX_LOGS = (
+    f"INSERT INTO logwords_{{segment}} (rowid, words) SELECT id, {LOG_WORDS} FROM logs WHERE id BETWEEN ? AND ?"
+)
+_NOTE_LOGS = """
+    UPDATE segments
+    SET last_log = ?, log_count = log_count + ?, last_received_ns = max(last_received_ns, ?),
+        oldest_log_ns = min(oldest_log_ns, ?), newest_log_ns = max(newest_log_ns, ?)
     WHERE id = ?
 """
 
@@ -66,13 +106,18 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection, services: Services) -> None:
         self.connection = connection
         self._services = services
+        self._ended = {"last_span": 0, "last_log": 0}
         summaries.prepare(connection)
+        connection.create_function("without_nul", 1, lambda text: text.replace("\0", " "), deterministic=True)
         self.forget()
+        self._note_end()
 
     def forget(self) -> None:
         """Drop what is remembered of the file: a transaction was rolled back, or traces were deleted."""
         self._traces: dict[bytes, int] = {}
-        self._segments = {row[0] for row in self.connection.execute("SELECT id FROM segments")}
+        segments = self.connection.execute("SELECT id, last_log >= first_log FROM segments").fetchall()
+        self._segments = {id_ for id_, _ in segments}
+        self._log_segments = {id_ for id_, has_logs in segments if has_logs}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -87,29 +132,73 @@ class Writer:
             self.forget()
             raise
 
-    def write(self, batches: Sequence[Batch], received_ns: int) -> None:
-        """Store batches in one transaction, and note in each how many of its spans were new.
+    def write(self, batches: Sequence[Batch | LogBatch], received_ns: int) -> None:
+        """Store batches in one transaction, and note in each how many of its spans or records were new.
 
         Raises:
             sqlite3.Error: nothing was stored.
         """
-        segments: dict[Segment, list[Part]] = {}
-        for part in chain.from_iterable(batch.parts for batch in batches):
-            segments.setdefault(part.segment, []).append(part)
+        spans = [batch for batch in batches if isinstance(batch, Batch)]
+        logs = [batch for batch in batches if isinstance(batch, LogBatch)]
         with self.transaction():
             self._insert("services (id, name)", self._services.pending)
-            traces = self._trace_rows(dict.fromkeys(id_ for batch in batches for id_ in batch.trace_ids), received_ns)
-            self._make_room([span for batch in batches for span in batch.replaces])
-            first = self._next_span()
-            for segment, parts in segments.items():
+            traces = self._trace_rows(dict.fromkeys(id_ for batch in spans for id_ in batch.trace_ids), received_ns)
+            self._make_room([span for batch in spans for span in batch.replaces])
+            self._make_room_for_logs([log for batch in logs for log in batch.replaces])
+            first_span, first_log = self._next("last_span"), self._next("last_log")
+            for segment in dict.fromkeys(part.segment for batch in batches for part in batch.parts):
                 self._write_definitions(segment.number, segment.pending, received_ns)
-                self._write_spans(segment.number, parts, traces, received_ns)
-            self._sum_up(batches, traces, first)
+                if parts := _parts_for(segment, spans):
+                    self._write_spans(segment.number, parts, traces, received_ns)
+                    rolling.roll_up_full(self.connection, segment.number, first_span)
+                self._write_logs(segment.number, _parts_for(segment, logs), received_ns)
+            self._sum_up(spans, traces, first_span)
+            self._count_logs(logs, first_log)
+        self._note_end()
         self._services.pending.clear()
-        for segment, parts in segments.items():
-            segment.pending.clear()
-            for part in parts:
+        for batch in batches:
+            for part in batch.parts:
+                part.segment.pending.clear()
                 part.let_go()
+
+    def _count_logs(self, batches: Sequence[LogBatch], first: int) -> None:
+        """Note in each batch how many of its records are stored, those from `first` on being new."""
+        if not batches:
+            return
+        stored = {row[0] for row in self._rows("SELECT id FROM logs WHERE id >= ?", (first,))}
+        for batch in batches:
+            batch.added = sum(len(stored.intersection(part.logs)) for part in batch.parts)
+
+    def _write_logs(self, segment: int, parts: list[LogPart], received_ns: int) -> None:
+        rows = list(chain.from_iterable(part.rows for part in parts))
+        if not rows:
+            return
+        first = next_log = self._next("last_log")
+        if segment not in self._log_segments:
+            for statement in LOG_TABLES.values():
+                self.connection.execute(statement.format(segment=segment))
+            self.connection.execute("UPDATE segments SET first_log = ? WHERE id = ?", (first, segment))
+            self._log_segments.add(segment)
+        for part in parts:
+            part.first_log = next_log
+            next_log += len(part.rows)
+        for log, row in enumerate(rows, start=first):
+            row[0] = log
+        added = self._insert(_LOGS, rows)
+        self.connection.execute(_INDEX_LOGS.format(segment=segment), (first, next_log - 1))
+        times = [row[_TIME] for row in rows]
+        self.connection.execute(_NOTE_LOGS, (next_log - 1, added, received_ns, min(times), max(times), segment))
+
+    def _make_room_for_logs(self, logs: list[int]) -> None:
+        """Delete rows of `logs` that others take the place of."""
+        if logs:
+            these = "(SELECT value FROM json_each(?))"
+            self.connection.execute(
+                f"UPDATE segments SET log_count = log_count - (SELECT count(*) FROM {these} "
+                "WHERE value BETWEEN first_log AND last_log)",
+                (str(logs),),
+            )
+            self.connection.execute(f"DELETE FROM logs WHERE id IN {these}", (str(logs),))
 
     def _make_room(self, spans: list[int]) -> None:
         """Delete rows that others take the place of."""
@@ -121,6 +210,7 @@ class Writer:
             "WHERE value BETWEEN first_span AND last_span)",
             (str(spans),),
         )
+        rolling.forget(self.connection, spans)
         self.connection.execute(f"DELETE FROM spans WHERE id IN {these}", (str(spans),))
 
     def _sum_up(self, batches: Sequence[Batch], traces: dict[bytes, int], first: int) -> None:
@@ -159,12 +249,12 @@ class Writer:
         for statement in SEGMENT_TABLES.values():
             self.connection.execute(statement.format(segment=segment))
         columns = "id, first_span, last_span, span_count, first_received_ns, last_received_ns, newest_start_ns"
-        first = self._next_span()
+        first = self._next("last_span")
         self._insert(f"segments ({columns})", [(segment, first, first - 1, 0, received_ns, received_ns, 0)])
         self._segments.add(segment)
 
     def _write_spans(self, segment: int, parts: list[Part], traces: dict[bytes, int], received_ns: int) -> None:
-        first = next_span = self._next_span()
+        first = next_span = self._next("last_span")
         for part in parts:
             part.first_span = next_span
             next_span += len(part.rows)
@@ -194,10 +284,18 @@ class Writer:
         summaries.recall(self.connection, [known[key] for key in new])
         return {trace_id: known[trace_id] for trace_id in trace_ids}
 
-    def _next_span(self) -> int:
-        """The id of the next span; ids are never used again, as the index may still know them."""
-        ((last,),) = self._rows("SELECT coalesce(max(last_span), 0) FROM segments")
-        return int(last) + 1
+    def last_span(self) -> int:
+        """The last row of spans there ever was; 0 if there was none."""
+        return self._next("last_span") - 1
+
+    def _next(self, last: str) -> int:
+        """The id of the next span or record; ids are not used again, as the index or the tally may still know them."""
+        ((number,),) = self._rows(f"SELECT coalesce(max({last}), 0) FROM segments")
+        return max(int(number), self._ended[last]) + 1
+
+    def _note_end(self) -> None:
+        """Remember where the file ends: all segments may leave before it goes on."""
+        self._ended = {last: self._next(last) - 1 for last in self._ended}
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return self.connection.execute(sql, parameters).fetchall()
@@ -210,6 +308,10 @@ class Writer:
             sql = f"INSERT OR IGNORE INTO {target} VALUES {', '.join([one] * len(part))}"
             added += self.connection.execute(sql, list(chain.from_iterable(part))).rowcount
         return added
+
+
+def _parts_for(segment: Segment, batches: Iterable[_Batch[AnyPart]]) -> list[AnyPart]:
+    return [part for batch in batches for part in batch.parts if part.segment is segment]
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

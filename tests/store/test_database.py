@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from minitrace.errors import QueryTimeout
-from minitrace.store.database import Reader
+from minitrace.store.database import Reader, Readers
 from minitrace.store.store import Store
 from tests.samples import span
 from tests.store.asking import wanted
@@ -71,3 +72,22 @@ async def test_a_snapshot_that_is_cancelled_at_its_beginning_leaves_the_reader_f
     await store.add([span("new")])
     for _ in range(5):
         assert len((await store.search(wanted())).matches) == 1
+
+
+async def test_who_is_cancelled_as_a_reader_becomes_free_hears_of_it_and_leaves_the_reader(store: Store) -> None:
+    readers, taken = store._readers, []
+    async with contextlib.AsyncExitStack() as held:
+        while not readers._free.empty():
+            taken.append(await held.enter_async_context(readers.reader()))
+        waiting = asyncio.create_task(borrow(readers))
+        await asyncio.sleep(0)
+        await held.aclose()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert readers._free.qsize() == len(taken)
+
+
+async def borrow(readers: Readers) -> None:
+    async with readers.reader():
+        pass

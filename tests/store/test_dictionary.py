@@ -13,7 +13,7 @@ from tests.store.asking import wanted
 async def fill(store: Store) -> None:
     """Five spans in two segments."""
     await store.add([span("a", attributes={"code": 200}), span("b", attributes={"code": 500, "x": "1"})])
-    await store._in_writer(store._filling.next_segment)
+    await store._writing.run(store._filling.next_segment)
     await store.add([span("c", attributes={"code": 200}), span("d", attributes={"code": "200"})])
     await store.add([span("e", attributes={"code": 200}, events=[Event(T0, "retry", {"code": 1})])])
 

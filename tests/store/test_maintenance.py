@@ -15,15 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from minitrace.asking.file import File
 from minitrace.errors import SchemaError, StoreDamaged, StoreError, StoreLocked
-from minitrace.model import Event, Status, StatusCode
+from minitrace.model import Event, LogRecord, Status, StatusCode
+from minitrace.store import schema
 from minitrace.store.integrity import MAX_PROBLEMS, check
 from minitrace.store.maintenance import back_up, describe, vacuum
 from minitrace.store.recovery import LOST_NAME, recover
 from minitrace.store.retention import Limits
 from minitrace.store.store import Store
-from tests.samples import TRACE, span, span_id, trace_id
-from tests.store.test_schema import OPEN_AND_WAIT, PAGE, contents, filled, killed, rows
+from tests.samples import TRACE, record, span, span_id, trace_id
+from tests.store.test_schema import OPEN_AND_WAIT, OURS, PAGE, contents, filled, killed, rows
 
 
 @pytest.fixture
@@ -54,6 +56,12 @@ def zeroed(path: Path, page: int) -> Path:
     return path
 
 
+def records_in(path: Path) -> list[LogRecord]:
+    """All log records of a file, as `minitrace open` reads them."""
+    with closing(File(path)) as file:
+        return [one for some in file.records() for one in some]
+
+
 def leaf_of(path: Path, table: str, share: float = 0.5) -> int:
     """A page of a table that holds rows."""
     sql = f"SELECT pageno FROM dbstat WHERE name = '{table}' AND pagetype = 'leaf' ORDER BY path"
@@ -71,7 +79,7 @@ async def test_a_file_tells_what_is_in_it(tmp_path: Path) -> None:
     found = describe(path)
     assert (found.span_count, found.trace_count, found.service_count, found.pinned_count) == (101, 5, 3, 1)
     assert [(segment.id, segment.span_count) for segment in found.segments] == [(1, 100), (2, 1)]
-    assert (found.process, found.schema, found.written_by) == ("", 2, sqlite3.sqlite_version)
+    assert (found.process, found.schema, found.written_by) == ("", OURS, sqlite3.sqlite_version)
     assert (found.size_bytes, found.log_bytes) == (path.stat().st_size, 0)
     assert sum(found.tables.values()) + found.free_bytes <= found.size_bytes
     assert {"spans", "postings", "words"} <= found.tables.keys()
@@ -136,14 +144,19 @@ async def test_a_file_that_has_seen_everything_has_no_problem(tmp_path: Path) ->
             ]
             await store.add(made)
             await store.add(made[:3])
+            said = [record(f"said {m}", at_ms=n + m, trace=f"t{n}", attributes={"n": m}) for m in range(3)]
+            await store.add_logs(said)
+            await store.add_logs(said[:2])
         await store.keep_within_limits()
     lines: list[str] = []
     found = check(path, lines.append)
     assert found.problems == []
-    assert 200 < found.span_count <= 340
+    assert 200 < found.span_count + found.log_count <= 340
+    assert found.log_count > 30
     assert lines == [
-        "copying the file", "checking pages", "checking full-text indexes", "checking values", "checking spans",
-        "checking summaries",
+        "copying the file", "checking pages", "checking full-text indexes", "checking full-text indexes of logs",
+        "checking values", "checking values of logs", "checking spans and logs", "checking summaries",
+        "checking roll-ups",
     ]  # fmt: skip
 
 
@@ -167,12 +180,25 @@ async def test_a_file_that_has_seen_everything_has_no_problem(tmp_path: Path) ->
         ("DROP TABLE counts_1; DROP TABLE words_1", "the index words_1 is missing"),
         ("INSERT INTO postings_1 (postings_1) VALUES ('delete-all')", "only 0 of them can be found by search"),
         ("PRAGMA writable_schema = ON; DELETE FROM sqlite_master WHERE name = 'traces_by_start'", "never used"),
+        ("UPDATE segments SET last_log = 1", "log record 2 belongs to no segment"),
+        (
+            "DELETE FROM dictionary WHERE value = 'silver'",
+            "log record 2 (of segment 1) has an attribute, name or event",
+        ),
+        ("UPDATE logs SET resource = 9", "log record 1 (of segment 1) names a resource that is not stored (9)"),
+        ("DROP TABLE logterms_1; DROP TABLE logwords_1", "the index logwords_1 is missing"),
+        ("UPDATE logwords_1_data SET block = x'00' WHERE id > 10", "the index logwords_1 is damaged"),
+        (
+            "INSERT INTO logwords_1 (logwords_1) VALUES ('delete-all')",
+            "2 log records, but only 0 of them can be found by search",
+        ),
     ],
 )
 async def test_a_check_finds(tmp_path: Path, sql: str, said: str) -> None:
     path = tmp_path / "a.db"
     async with await Store.open(path) as store:
         await store.add([span("checkout"), span("charge", "checkout", attributes={"tier": "gold"})])
+        await store.add_logs([record("one"), record("two", attributes={"tier": "silver"})])
     tampered(path, sql)
     before = contents(tmp_path)
     assert said in "\n".join(check(path).problems)
@@ -340,6 +366,55 @@ async def test_recovery_keeps_everything_a_span_says(tmp_path: Path) -> None:
     assert (found.span_count, found.expected_count, found.incomplete_traces, found.lost_traces) == (2, 2, 0, 0)
     async with await Store.open(path) as store:
         assert (await store.trace(TRACE)).spans == before.spans
+
+
+async def test_recovery_keeps_everything_a_log_record_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    said = [
+        record({"n": [1]}, attributes={"f": 0.5}, severity_text="Warning", event_name="e", time_ns=2**64 - 1),
+        record("two", trace=TRACE, span="a", severity=9, dropped_attributes=2, flags=1),
+    ]
+    async with await Store.open(path) as store:
+        await store.add_logs(said)
+    found = await asyncio.to_thread(recover, path)
+    assert (found.log_count, found.expected_log_count, found.span_count) == (2, 2, 0)
+    async with await Store.open(path) as store:
+        assert (await store.logs_after(0))[1] == said
+
+
+async def test_recovery_saves_records_that_say_the_same_wherever_they_lie(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    async with await Store.open(path) as store:
+        await store.add_logs([record("again")] * 2_000)
+    found = await asyncio.to_thread(recover, path)
+    assert (found.log_count, found.expected_log_count) == (2_000, 2_000)
+
+
+@pytest.mark.parametrize("table", ["logs", "logs_by_time", "logs_by_span", "logwords_1_data"])
+async def test_recovery_saves_all_but_the_records_of_a_lost_page(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "a.db"
+    async with await Store.open(path) as store:
+        await store.add_logs([record(f"said {n}", at_ms=n, trace=f"t{n}", attributes={"n": n}) for n in range(3_000)])
+    zeroed(path, leaf_of(path, table))
+    found = await asyncio.to_thread(recover, path)
+    lost = found.expected_log_count - found.log_count
+    assert (0 < lost < 300) if table == "logs" else (lost == 0)
+    assert check(path).problems == []
+
+
+async def test_a_file_from_before_there_were_logs_is_described_checked_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    older = {version: sql for version, sql in schema.migrations().items() if version < schema.LOGS_VERSION}
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("\n".join(older.values()))
+        connection.executescript(f"PRAGMA user_version = 3; PRAGMA application_id = {schema.APPLICATION_ID}")
+    assert (describe(path).log_count, describe(path).schema) == (0, 3)
+    assert check(path).problems == []
+    assert await asyncio.to_thread(records_in, path) == []
+    async with await Store.open(path) as store:
+        assert await store.add([span("a")]) == 1
+        assert await store.add_logs([record("a")]) == 1
+    assert describe(tmp_path / f"a.db.before-{OURS}").schema == 3
 
 
 async def test_recovery_saves_a_span_without_the_values_that_are_lost(tmp_path: Path) -> None:

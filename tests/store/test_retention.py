@@ -91,7 +91,7 @@ async def test_what_left_is_gone_from_every_table(tmp_path: Path) -> None:
 
 
 async def test_spans_that_came_long_ago_leave(tmp_path: Path) -> None:
-    with mock.patch("minitrace.store.store.time.time_ns") as time_ns:
+    with mock.patch("minitrace.store.upkeep.time.time_ns") as time_ns:
         time_ns.return_value = 100 * SECOND
         async with await Store.open(tmp_path / "a.db", limits=Limits(max_age_ns=16 * SECOND)) as store:
             await store.add([span("old", trace="old")])
@@ -118,8 +118,8 @@ async def test_the_file_stays_within_its_size_and_shrinks_when_the_limit_does(tm
 
     async with await Store.open(tmp_path / "a.db", limits=Limits(max_size_bytes=limit)) as store:
         await add(store, 0)
-        size = (await store.stats()).size_bytes
         names = await stored(store)
+    size = (tmp_path / "a.db").stat().st_size  # before, the log may hold as much again: somebody reads
     assert limit / 2 < size <= limit * 1.1
     assert names[-1] == "op 7999"
     async with await Store.open(tmp_path / "a.db", limits=Limits(max_size_bytes=limit // 4)) as store:
@@ -186,11 +186,11 @@ async def test_a_trace_that_is_not_stored_cannot_be_pinned(store: Store) -> None
 async def test_what_was_interrupted_goes_on_after_a_restart(tmp_path: Path) -> None:
     async with await Store.open(tmp_path / "a.db") as store:
         await fill(store, 40)
-        await store._in_writer(store._filling.next_segment)
+        await store._writing.run(store._filling.next_segment)
         await fill(store, 40, first=40)
         leaving = retention.Leaving(1, 1, 40, 0)
         with mock.patch.object(retention, "SPANS_PER_STEP", 15):
-            assert await store._in_writer(store._retention.step, leaving)
+            assert await store._writing.run(store._retention.step, leaving)
         assert len(await stored(store)) == 65
     async with await Store.open(tmp_path / "a.db") as store:
         await store.keep_within_limits()
@@ -259,5 +259,5 @@ async def test_what_was_counted_of_a_segment_is_counted_again_while_it_leaves(
             parse("{ } | count_over_time()"), Range(T0 - SECOND, T0 + SECOND, 2 * SECOND, False)
         )
         counts.append(sum(sample or 0 for series in found.series for sample in series.samples))
-        await store._in_writer(store._retention.step, Leaving(1, 1, 3, 0))
+        await store._writing.run(store._retention.step, Leaving(1, 1, 3, 0))
     assert counts == [4, 3, 2]

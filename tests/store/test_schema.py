@@ -9,13 +9,16 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from minitrace.errors import SchemaError, StoreDamaged, StoreError, StoreLocked
-from minitrace.store import schema
+from minitrace.store import rolling, schema
+from minitrace.store.integrity import check
+from minitrace.store.red import RedQuestion
 from minitrace.store.store import Store
-from tests.samples import TRACE, span
+from tests.samples import T0, TRACE, span
 
 OURS = max(schema.migrations())
 PAGE = 4096
@@ -288,3 +291,18 @@ async def test_one_connection_can_write_and_all_others_only_read(
             f"file:{tmp_path}/a.db?mode=rw"
         ]
         assert len(opened) > 2
+
+
+async def test_a_file_from_before_roll_ups_gets_them(tmp_path: Path) -> None:
+    number = next(number for number, sql in schema.migrations().items() if "TABLE red" in sql)
+    with mock.patch.object(rolling, "SPANS_PER_PIECE", 100):
+        path = await filled(tmp_path / "a.db")
+        made(path, f"DROP TABLE red; PRAGMA user_version = {number - 1}")
+        assert check(path).problems == []
+        async with await Store.open(path) as store:
+            before = await store.red(RedQuestion(T0 - 10**10, T0 + 10**10, 10**10))
+            await store.roll_up()  # as the store does by itself
+            after = await store.red(before.question)
+        assert (before.figures.count, after.counted) == (300, 0)
+        assert (before.figures, before.series) == (after.figures, after.series)
+        assert check(path).problems == []

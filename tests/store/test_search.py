@@ -381,7 +381,7 @@ def test_search_finds_what_evaluating_every_trace_finds(
     """Over one segment or many, as many as `values` values fit into one, and by both ways."""
 
     async def found() -> dict[str, dict[bytes, list[Any]]]:
-        async with await Store.open(tmp_path_factory.mktemp("s") / "a.db") as opened:
+        async with await Store.open(tmp_path_factory.mktemp("s") / "a.db", query_timeout_s=60) as opened:
             for item in spans:
                 await opened.add([item])
             results = {query: await opened.search(wanted(query, limit=100, spans_per_set=100)) for query in asked}
@@ -410,7 +410,7 @@ def test_series_are_what_counting_every_trace_gives(
     range_ = Range(T0 + 4 * MS, T0 + 30 * MS, 7 * MS, is_instant)
 
     async def counted() -> dict[str, dict[str, list[Any]]]:
-        async with await Store.open(tmp_path_factory.mktemp("s") / "a.db") as opened:
+        async with await Store.open(tmp_path_factory.mktemp("s") / "a.db", query_timeout_s=60) as opened:
             for item in spans:
                 await opened.add([item])
             return {query: texts((await opened.metrics(parse(query), range_)).series) for query in asked}

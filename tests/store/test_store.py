@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from minitrace.errors import StoreBusy, TraceNotFound
 from minitrace.model import MAX_TIME_NS, Event, Link, Span, Status, StatusCode, Value
 from minitrace.otlp.encode import encode_export
-from minitrace.store import layout, segment
-from minitrace.store import store as store_module
+from minitrace.store import layout, segment, upkeep, writing
+from minitrace.store.ingest import Request, export_of
 from minitrace.store.matches import TraceSummary
 from minitrace.store.store import Store
 from tests.samples import MS, T0, TRACE, draw, span, span_id, trace_id
@@ -210,7 +210,7 @@ async def test_a_batch_that_cannot_be_stored_harms_no_other(store: Store) -> Non
 
 async def test_a_full_queue_refuses_and_stores_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     body = encode_export([span("first")])
-    monkeypatch.setattr(store_module, "MAX_WAITING_BYTES", len(body))
+    monkeypatch.setattr(writing, "MAX_WAITING_BYTES", len(body))
     first = asyncio.create_task(store.ingest(body, is_json=False))
     await asyncio.sleep(0)  # lets it begin
     with pytest.raises(StoreBusy, match="too much waits"):
@@ -221,7 +221,7 @@ async def test_a_full_queue_refuses_and_stores_nothing(store: Store, monkeypatch
 
 async def test_a_failing_write_refuses_all_of_it_and_the_next_one_works(store: Store) -> None:
     other = sqlite3.connect(store.path, timeout=0)
-    await store._in_writer(store._writer.connection.execute, "PRAGMA busy_timeout = 0")
+    await store._writing.run(store._writer.connection.execute, "PRAGMA busy_timeout = 0")
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusy, match="locked"):
         await store.add([span("a", attributes={"k": "new with it"})])
@@ -248,6 +248,33 @@ async def test_closing_writes_what_waits_and_leaves_one_file(tmp_path: Path) -> 
     assert rows(tmp_path / "a.db", "SELECT count(*) FROM spans") == [(10,)]
 
 
+async def test_a_mistake_in_counting_ahead_does_not_end_the_upkeep(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "KEEP_EVERY_S", 0.0)
+    tried = asyncio.Queue[None]()
+
+    async def count_ahead() -> None:
+        tried.put_nowait(None)
+        raise KeyError("of a damaged file")
+
+    await store._upkeep.close()
+    store._upkeep.start(count_ahead)
+    for name in "ab":
+        async with asyncio.timeout(5):
+            await tried.get()
+        await store.add([span(name)])
+
+
+async def test_what_is_to_be_written_while_a_store_closes_is_refused_at_once(tmp_path: Path) -> None:
+    opened = await Store.open(tmp_path / "a.db")
+    await opened._writing.finish()
+    with pytest.raises(StoreBusy, match="closing"):
+        async with asyncio.timeout(5):
+            await opened._writing.add(Request(lambda: export_of([span("a")])))
+    await opened.close()
+
+
 async def test_a_closed_store_takes_no_more(tmp_path: Path) -> None:
     opened = await Store.open(tmp_path / "a.db")
     await opened.close()
@@ -271,7 +298,7 @@ async def test_a_reopened_file_goes_on_with_its_segment_and_knows_its_spans(tmp_
 async def test_a_segment_that_is_full_gives_its_memory_back(store: Store) -> None:
     await store.add([span("a", attributes={"k": "v"})])
     full = store._filling.segment
-    await store._in_writer(store._filling.next_segment)
+    await store._writing.run(store._filling.next_segment)
     assert not any((full.span_values, full.names, full._resources, full._operations))
     assert await store.add([span("b", attributes={"k": "v"})]) == 1
     assert [item.attributes for item in (await store.trace(TRACE)).spans] == [{"k": "v"}] * 2
