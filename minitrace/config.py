@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -23,8 +24,11 @@ from minitrace.sizes import parse_size
 
 PREFIX = "MINITRACE_"
 MEMORY = ":memory:"
+GRPC_PORT = 4317
 MIB = 1024 * 1024
 NO_LIMIT = ("", "0", "none")
+METRICS_LABELS = ("service", "span_name", "span_kind", "status_code", "le")  # what the series of spans have anyway
+_NO_LABEL = re.compile(r"[^a-zA-Z0-9_]|^(?=[0-9])")
 # Room is made by a sixteenth of a limit: below these, by less than a batch at a time.
 LEAST_SIZE_BYTES = 8_000_000
 LEAST_SPANS = 1_000
@@ -44,6 +48,14 @@ class Config:
 
     host: str = _setting("127.0.0.1", "address to listen on; any but loopback needs a token", "ADDRESS")
     port: int = _setting(4318, "port to listen on; 0 picks a free one", "N")
+    grpc_port: int | None = _setting(
+        None,
+        "a further port, as gRPC's clients expect one; 0 for none (default: 4317 if free; none with --port 0)",
+        "N",
+    )
+    listen: list[str] = _setting(
+        [], "a further port to listen on, such as 9411 or 127.0.0.2:16686; repeatable", "[ADDRESS:]PORT"
+    )
     db: str = _setting("", 'SQLite file; ":memory:" is a temporary file, removed at exit', "FILE")
     token: str = _setting("", "what every request must carry, best given as a variable; made up when needed", "TOKEN")
     ingest_token: str = _setting("", "a second token that may only send telemetry", "TOKEN")
@@ -62,14 +74,33 @@ class Config:
     max_body_bytes: int = _setting(64 * MIB, "largest request body, before and after decompression", "N")
     query_timeout_s: float = _setting(2.0, "how long one query may take", "SECONDS")
     max_size: str = _setting(
-        "2GB", "how large the file may grow before the oldest spans are removed, such as 500MB; 0 for no limit", "SIZE"
+        "2GB",
+        "how large the file may grow before the oldest spans and logs are removed, such as 500MB; 0 for no limit",
+        "SIZE",
     )
-    max_age: str = _setting("", "remove spans that came longer ago than this, such as 7d or 12h", "DURATION")
-    max_spans: int = _setting(0, "how many spans are kept before the oldest are removed; 0 for no limit", "N")
+    max_age: str = _setting("", "remove spans and logs that came longer ago than this, such as 7d or 12h", "DURATION")
+    max_spans: int = _setting(
+        0, "how many spans and log records are kept before the oldest are removed; 0 for no limit", "N"
+    )
+
+    metrics_dimension: list[str] = _setting(
+        [],
+        "an attribute, such as http.route, whose values /metrics tells apart, too; repeatable",
+        "ATTRIBUTE",
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"{PREFIX}PORT or --port {self.port} is not a port: use 0 to 65535")
+        if not 0 <= self.wanted_grpc_port <= 65535:
+            raise ConfigError(f"{PREFIX}GRPC_PORT or --grpc-port {self.grpc_port} is not a port: use 0 to 65535")
+        self.listeners  # noqa: B018 (it raises)
+        taken = {"", *METRICS_LABELS}
+        for name in self.metrics_dimension:
+            label = metrics_label(name)
+            if label in taken:
+                raise ConfigError(f"metrics-dimension {name!r} would be no label of its own, {label!r}: leave it out")
+            taken.add(label)
         if self.durability not in ("normal", "full"):
             raise ConfigError(f"durability {self.durability!r} is unknown: use normal or full")
         if self.max_body_bytes <= 0:
@@ -88,7 +119,24 @@ class Config:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
-        return is_loopback(self.host)
+        return all(is_loopback(host) for host in self.hosts)
+
+    @property
+    def hosts(self) -> list[str]:
+        """All addresses to listen on."""
+        return [self.host, *(host for host, _ in self.listeners)]
+
+    @property
+    def listeners(self) -> list[tuple[str, int]]:
+        """The address and port of each ``--listen``. Raises ConfigError."""
+        return [_read_listener(text, self.host) for text in self.listen]
+
+    @property
+    def wanted_grpc_port(self) -> int:
+        """The port of ``--grpc-port``, 0 for none; who asks for any free port gets no further one unasked."""
+        if self.grpc_port is not None:
+            return self.grpc_port
+        return GRPC_PORT if self.port else 0
 
     @property
     def max_size_bytes(self) -> int | None:
@@ -106,6 +154,11 @@ class Config:
         return Path(self.db) if self.db else user_data_path("minitrace") / "minitrace.db"
 
 
+def metrics_label(attribute: str) -> str:
+    """The label of a ``--metrics-dimension``: ``http_route`` for ``http.route``."""
+    return _NO_LABEL.sub("_", attribute)
+
+
 def is_name(host: str) -> bool:
     """Whether a host is a name rather than an address."""
     try:
@@ -120,6 +173,11 @@ def is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
     return not is_name(host) and ipaddress.ip_address(host.strip("[]")).is_loopback
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether an address stands for all that this machine has: 0.0.0.0 or ::."""
+    return not is_name(host) and ipaddress.ip_address(host.strip("[]")).is_unspecified
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -160,6 +218,14 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def _read_listener(text: str, default_host: str) -> tuple[str, int]:
+    host, _, port = text.strip().rpartition(":")
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) <= 65535
+    if not is_port or (":" in host and not host.startswith("[")):
+        raise ConfigError(f"--listen {text!r} is not a port: use 9411, 127.0.0.2:9411 or [::1]:9411")
+    return host.strip("[]") or default_host, int(port)
+
+
 def _limit(text: str, parse: Callable[[str], int], problem: str) -> int | None:
     if text.strip().lower() in NO_LIMIT:
         return None
@@ -197,8 +263,9 @@ def _read_list(text: str) -> list[str]:
 _READERS: dict[str, Any] = {
     "str": str,
     "int": int,
+    "int | None": int,
     "float": float,
     "bool": _read_bool,
     "list[str]": _read_list,
 }
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+_KINDS = {"int": "a whole number", "int | None": "a whole number", "float": "a number", "bool": "true or false"}

@@ -7,7 +7,6 @@ what was begun, write what waits, checkpoint and return.
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import itertools
 import logging
@@ -17,8 +16,9 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,30 +28,33 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from minitrace.config import MEMORY, Config
-from minitrace.errors import ConfigError
+from minitrace.errors import StoreBusy
+from minitrace.git import checkout
+from minitrace.http2 import connection as http2
 from minitrace.live import Live
+from minitrace.otlp.http2 import PREFACE
+from minitrace.sockets import bind_all
+from minitrace.store.runs import Run, RunKind
 from minitrace.store.store import Store
+from minitrace.web import receiver
 from minitrace.web.app import create_app, open_store
 
 GRACE_S = 4  # for requests that are being answered when told to stop
 MAX_HEAD_BYTES = 4 << 20  # of a request: a query in the URL that is much too long is to be told so, not cut off
 # SDKs export every 5 s on a kept connection: uvicorn's own 5 s would close it just as they write.
 KEEP_ALIVE_S = 75
+TLS = b"\x16\x03"  # what its handshake begins with (RFC 8446, 5.1); no request does
+BODIES = 4  # of the largest size, that one connection may send at once
 GARBAGE_EVERY_S = 20
 NEVER = 1_000_000_000
-HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # With Python's own 5 ms the store's writer, back from a statement in SQLite, waits that long for Python's lock while
 # another thread decodes. Measured: 1.5 times the spans a second.
 SWITCH_INTERVAL_S = 1e-4
-GRPC_HINT = (
-    "a gRPC client connected, but this port speaks OTLP over HTTP: "
-    "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf in the application"
-)
 
 
 @dataclass(frozen=True)
 class Listening:
-    """A server that is ready: where, with which token, storing where.
+    """A server that is ready: where, with which token, storing where; and at which other addresses.
 
     A token that was made up is shown once, at the start; one that was given stays out of every log.
     """
@@ -61,6 +64,8 @@ class Listening:
     path: Path
     is_temporary: bool = False
     is_token_new: bool = False
+    more_urls: tuple[str, ...] = ()
+    remark: str = ""
 
     @property
     def ui_url(self) -> str:
@@ -69,11 +74,7 @@ class Listening:
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, which also tells a gRPC client what is wrong.
-
-    A gRPC client on an OTLP/HTTP port is the commonest reason why nothing arrives: Python's SDK speaks
-    gRPC unless told otherwise. Its first bytes are HTTP/2's preface.
-    """
+    """uvicorn's connection, which hands over to one of HTTP/2 where the first bytes say that, and knows TLS."""
 
     _first: bytes | None = b""
 
@@ -81,10 +82,14 @@ class Connection(H11Protocol):
         """Bytes of the connection; the first ones are held back until they cannot be the preface."""
         if self._first is not None:
             data, self._first = self._first + data, None
-            if data.startswith(HTTP2_PREFACE):
-                self._refuse_http2()
+            if data.startswith(TLS):
+                receiver.note_tls(self.app_state["live"])
+                self.transport.close()
                 return
-            if HTTP2_PREFACE.startswith(data):
+            if data.startswith(PREFACE):
+                self._hand_over(data)
+                return
+            if PREFACE.startswith(data):
                 self._first = data
                 return
         super().data_received(data)
@@ -93,18 +98,20 @@ class Connection(H11Protocol):
         """Never: Java's HTTP client offers "Upgrade: h2c" with every request, and goes on without an answer to that."""
         return False
 
-    def _refuse_http2(self) -> None:
-        """Say why in HTTP/2: an empty SETTINGS frame, then GOAWAY with HTTP_1_1_REQUIRED and our words.
-
-        See RFC 9113, sections 4.1, 6.5 and 6.8. gRPC libraries put the words into their own error.
-        """
-        live = self.app_state.get("live")
-        if isinstance(live, Live):
-            live.note(GRPC_HINT, warn=True)
-        payload = (0).to_bytes(4) + (0xD).to_bytes(4) + GRPC_HINT.encode()
-        goaway = len(payload).to_bytes(3) + b"\x07\x00" + bytes(4) + payload
-        self.transport.write(bytes(3) + b"\x04\x00" + bytes(4) + goaway)
-        self.transport.close()
+    def _hand_over(self, data: bytes) -> None:
+        self.connections.discard(self)
+        connection = http2.Connection(
+            self.app,
+            app_state=self.app_state,
+            connections=self.connections,
+            tasks=self.tasks,
+            default_headers=lambda: self.server_state.default_headers,
+            most_body_bytes=BODIES * self.app_state["max_body_bytes"],
+            idle_s=KEEP_ALIVE_S,
+        )
+        self.transport.set_protocol(connection)
+        connection.connection_made(self.transport)
+        connection.data_received(data)
 
 
 class Server(uvicorn.Server):
@@ -178,24 +185,24 @@ def serve(config: Config, on_ready: Callable[[Listening], None] = lambda listeni
     """
     logging.getLogger("uvicorn.error").addFilter(_WithoutCancelled())
     asked, config = config, with_token(config)
-    sockets = bind(config.host, config.port)
-    url = _url(config.host, sockets[0].getsockname()[1])
-    is_token_new = config.token != asked.token
+    bound = bind_all(config)
+    ready = Listening(
+        bound.urls[0], config.token, config.path, False, config.token != asked.token, bound.urls[1:], bound.remark
+    )
     switch_interval_s, garbage_thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_INTERVAL_S)  # here only: whoever embeds the app has settings of their own
     try:
         if config.db != MEMORY:
-            ready = Listening(url, config.token, config.path, is_token_new=is_token_new)
-            asyncio.run(_serve(config, sockets, ready, on_ready))
+            asyncio.run(_serve(config, bound.sockets, ready, on_ready))
             return
         with tempfile.TemporaryDirectory(prefix="minitrace-") as folder:
-            ready = Listening(url, config.token, Path(folder) / "minitrace.db", True, is_token_new)
-            asyncio.run(_serve(config, sockets, ready, on_ready))
+            ready = replace(ready, path=Path(folder) / "minitrace.db", is_temporary=True)
+            asyncio.run(_serve(config, bound.sockets, ready, on_ready))
     finally:
         sys.setswitchinterval(switch_interval_s)
         gc.set_threshold(*garbage_thresholds)
         gc.unfreeze()
-        for open_socket in sockets:
+        for open_socket in bound.sockets:
             open_socket.close()
 
 
@@ -204,57 +211,6 @@ def with_token(config: Config) -> Config:
     if config.token or config.is_local or config.dangerously_no_auth:
         return config
     return replace(config, token=secrets.token_urlsafe(32))
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on an address; for 127.0.0.1 also on ::1, as "localhost" may mean either.
-
-    Raises:
-        ConfigError: the port is taken, or the address is not ours; says what to do.
-    """
-    host = "127.0.0.1" if host.lower() == "localhost" else host
-    try:
-        first = _listen(host, port)
-    except OSError as error:
-        raise ConfigError(_bind_problem(host, port, error)) from None
-    if host != "127.0.0.1":
-        return [first]
-    try:
-        return [first, _listen("::1", first.getsockname()[1])]
-    except OSError:  # no IPv6 on this machine, or the port is somebody else's there
-        return [first]
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR would share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
-        listener.listen(128)  # now, so that a second server fails here and not later
-    except BaseException:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
-
-
-def _bind_problem(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {port} is taken, perhaps by another minitrace or a Collector: "
-            "stop that one, or start with --port 0 for a free port"
-        )
-    if error.errno == errno.EACCES:
-        return f"port {port} needs more rights than this user has: start with --port 4318 or another above 1023"
-    return f"cannot listen on {host}: {error.strerror}. Start with --host 127.0.0.1"
 
 
 async def _serve(
@@ -266,9 +222,31 @@ async def _serve(
         server = Server(_uvicorn_config(app), lambda: on_ready(ready), live.close)
         collecting = asyncio.create_task(_collect_garbage(store), name="minitrace garbage")
         try:
-            await server.serve(sockets=sockets)
+            async with _run(store):
+                await server.serve(sockets=sockets)
         finally:
             collecting.cancel()
+
+
+@asynccontextmanager
+async def _run(store: Store) -> AsyncIterator[None]:
+    """Keep what goes on inside as a run. Nobody waits for git, or fails because a run could not be kept."""
+    run = Run(secrets.token_hex(8), RunKind.SERVER, "minitrace serve", str(Path.cwd()), time.time_ns())
+
+    async def begin() -> None:
+        await store.begin_run(run)
+        found = await asyncio.to_thread(checkout, Path(run.directory))
+        if found.commit:
+            known = replace(run, git_commit=found.commit, git_branch=found.branch, is_dirty=found.is_dirty)
+            await store.begin_run(known)
+
+    beginning = asyncio.create_task(begin(), name="minitrace run")
+    try:
+        yield
+    finally:
+        with suppress(StoreBusy):
+            await beginning
+            await store.end_run(run.id, 0, time.time_ns())
 
 
 async def _collect_garbage(store: Store) -> None:
@@ -300,8 +278,3 @@ def _uvicorn_config(app: Any) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
-
-
-def _url(host: str, port: int) -> str:
-    name = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104 (a comparison)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

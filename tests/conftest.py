@@ -11,6 +11,8 @@ from hypothesis import settings
 
 from minitrace.store.store import Store
 
+pytest_plugins = ["pytester"]
+
 # No deadline: machines are shared. In CI the same examples every time; elsewhere new ones.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -34,6 +36,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store in a file of its own."""
-    async with await Store.open(tmp_path / "test.db") as opened:
+    """An empty store in a file of its own. Answers may take long: a busy machine makes them no less right."""
+    async with await Store.open(tmp_path / "test.db", query_timeout_s=60) as opened:
         yield opened

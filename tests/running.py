@@ -47,20 +47,27 @@ class Program:
     """A process whose stdout is read on demand and whose stderr is kept.
 
     Used as a context it is stopped at the end, if it still runs. Variables of ours and of OpenTelemetry
-    are not inherited: only what `env` says counts.
+    are not inherited: only what `env` says counts. It reads `stdin`, or nothing.
     """
 
-    def __init__(self, *command: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    def __init__(
+        self,
+        *command: str | Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: Path = Path(os.devnull),
+    ) -> None:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(("MINITRACE_", "OTEL_"))}
-        self._process = subprocess.Popen(
-            command,
-            env={**inherited, **(env or {})},
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
+        with stdin.open("rb") as content:
+            self._process = subprocess.Popen(
+                command,
+                env={**inherited, **(env or {})},
+                cwd=cwd,
+                stdin=content,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+            )
         assert self._process.stdout
         self._stdout = self._process.stdout
         self._stderr: list[str] = []
@@ -91,14 +98,14 @@ class Program:
         """What it exited with, the negative number of the signal that killed it, or None while it runs."""
         return self._process.poll()
 
-    def read_until(self, start: str) -> list[str]:
+    def read_until(self, start: str, timeout_s: float = START_S) -> list[str]:
         """The lines on stdout up to the first one that starts so.
 
         Raises:
             AssertionError: stdout ended without it, or it took too long; says what was printed.
         """
         lines = []
-        with self._killed_after(START_S):
+        with self._killed_after(timeout_s):
             for line in self._stdout:
                 lines.append(line.rstrip("\n"))
                 if line.startswith(start):

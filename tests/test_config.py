@@ -99,3 +99,16 @@ def test_every_setting_has_a_flag_a_variable_and_help(capsys: pytest.CaptureFixt
 )  # fmt: skip
 def test_what_counts_as_this_machine(host: str, local: bool) -> None:
     assert config.is_loopback(host) is local
+
+
+@pytest.mark.parametrize("names", [["service"], ["span.kind"], ["http.route", "http_route"], [""]])
+def test_a_dimension_of_metrics_needs_a_label_of_its_own(names: list[str]) -> None:
+    with pytest.raises(ConfigError, match="no label of its own"):
+        Config(metrics_dimension=names)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "label"), [("http.route", "http_route"), ("k8s-pod/name", "k8s_pod_name"), ("3scale", "_3scale")]
+)
+def test_the_label_of_a_dimension_has_only_what_labels_may_have(attribute: str, label: str) -> None:
+    assert config.metrics_label(attribute) == label

@@ -1,13 +1,14 @@
-"""Watchers hear of every change once, and of the end; notes are short, countable and harmless."""
+"""Watchers hear of every change once, and of the end; requests that are alike are counted, and harmless."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
-from minitrace.live import NOTE_CHARACTERS, NOTES, Live
+from minitrace.live import ALIKE_NS, MOST_REQUESTS, TEXT_CHARACTERS, Live, Received, Requests, shown
 
 
 async def turn() -> None:
@@ -57,32 +58,56 @@ async def test_a_watcher_that_leaves_is_forgotten() -> None:
     assert live._watchers == set()
 
 
-def test_a_repeated_note_is_counted_and_the_newest_comes_first() -> None:
-    live = Live()
-    for text in ("a", "b", "a"):
-        live.note(text)
-    assert [(note.text, note.times) for note in live.notes] == [("a", 2), ("b", 1)]
+SECOND_NS = 10**9
 
 
-def test_only_the_latest_notes_are_kept() -> None:
-    live = Live()
-    for number in range(NOTES + 5):
-        live.note(str(number))
-    assert [note.text for note in live.notes] == [str(number) for number in reversed(range(5, NOTES + 5))]
+def received(path: str = "/v1/traces", at_s: float = 0, **fields: Any) -> Received:
+    return Received("POST", path, status=200, time_ns=ALIKE_NS + round(at_s * SECOND_NS), **fields)
 
 
-def test_a_warning_is_logged_the_first_time_only(caplog: pytest.LogCaptureFixture) -> None:
-    live = Live()
+def test_requests_that_are_alike_are_one_with_their_rate_and_the_newest_comes_first() -> None:
+    requests = Requests()
+    for path, at_s in (("/a", 0), ("/b", 1), ("/a", 2), ("/a", 4)):
+        requests.add(received(path, at_s, span_count=2, size_bytes=10))
+    assert [(one.path, one.times, one.span_count, one.size_bytes) for one in requests.latest()] == [
+        ("/a", 3, 6, 30),
+        ("/b", 1, 2, 10),
+    ]
+    assert [one.rate for one in requests.latest()] == [0.5, 0.0]
+
+
+def test_after_a_silence_a_request_counts_from_one_again() -> None:
+    requests = Requests()
+    for at_s in (0, 1, 61):
+        requests.add(received(at_s=at_s))
+    assert [one.times for one in requests.latest()] == [1]
+
+
+def test_only_the_latest_requests_are_kept() -> None:
+    requests = Requests()
+    for number in range(MOST_REQUESTS + 5):
+        requests.add(received(str(number)))
+    assert [one.path for one in requests.latest()] == [str(number) for number in reversed(range(5, MOST_REQUESTS + 5))]
+    assert requests.count == MOST_REQUESTS + 5
+
+
+def test_trouble_can_be_asked_for_alone() -> None:
+    requests = Requests()
+    requests.add(received("/a"))
+    requests.add(received("/b", problem="nothing is taken at this path"))
+    assert [one.path for one in requests.latest(only_trouble=True)] == ["/b"]
+
+
+def test_trouble_is_logged_the_first_time_only(caplog: pytest.LogCaptureFixture) -> None:
+    requests = Requests()
     with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            live.note("gRPC on the port", warn=True)
-        live.note("quiet")
-    assert caplog.messages == ["gRPC on the port"]
+        for at_s in (0, 1, 100):
+            requests.add(Received("POST", "/x", status=404, problem="wrong", time_ns=ALIKE_NS + at_s * SECOND_NS))
+        requests.add(received())
+    assert caplog.messages == ["POST /x 404: wrong"]
 
 
-def test_what_a_client_sent_cannot_reach_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
-    live = Live()
-    live.note("POST /\x1b[2J\nWARNING forged\u202e" + "x" * 1000, warn=True)
-    assert live.notes[0].text.startswith("POST /\\x1b[2J WARNING forged\\u202e")
-    assert len(live.notes[0].text) == NOTE_CHARACTERS
-    assert "\x1b" not in caplog.text
+def test_what_a_client_sent_cannot_reach_the_terminal() -> None:
+    text = shown("POST /\x1b[2J\nWARNING forged\u202e" + "x" * 1000)
+    assert text.startswith("POST /\\x1b[2J WARNING forged\\u202e")
+    assert len(text) == TEXT_CHARACTERS
