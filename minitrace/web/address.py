@@ -6,29 +6,31 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote, urlencode
 
 PARAMETERS = (
     "view", "span", "find", "only", "show", "hide", "without", "min", "root", "t", "depth", "x", "runs", "skew", "gaps",
-    "by", "sort", "at", "page",
+    "logs", "by", "sort", "at", "page", "level",
 )  # fmt: skip
-_PLACE = {name: place for place, name in enumerate(PARAMETERS)}
 
 
 class Address:
-    """A trace's page as it is seen now; `url` is where it is seen otherwise."""
+    """A page as it is seen now; `url` is where it is seen otherwise. `parameters` are those that it has, in order."""
 
-    def __init__(self, base: str, pairs: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, base: str, pairs: Iterable[tuple[str, str]] = (), parameters: Sequence[str] = PARAMETERS
+    ) -> None:
         self.base = base
-        known = [(name, value) for name, value in pairs if name in _PLACE and value != ""]
-        self.pairs = sorted(known, key=lambda pair: _PLACE[pair[0]])
+        self._place = {name: place for place, name in enumerate(parameters)}
+        known = [(name, value) for name, value in pairs if name in self._place and value != ""]
+        self.pairs = sorted(known, key=lambda pair: self._place[pair[0]])
 
     def url(self, **changes: str | int | None) -> str:
         """The address with these parameters in place of those of the same names; None is without."""
         pairs = [(name, value) for name, value in self.pairs if name not in changes]
         pairs += [(name, str(value)) for name, value in changes.items() if value is not None]
-        pairs.sort(key=lambda pair: _PLACE[pair[0]])
+        pairs.sort(key=lambda pair: self._place[pair[0]])
         return self.base + (f"?{urlencode(pairs, quote_via=quote, safe=',:')}" if pairs else "")
 
     def given(self, name: str) -> str:

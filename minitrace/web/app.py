@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -19,16 +20,91 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from minitrace.config import Config, is_name
+from minitrace.config import Config, is_everywhere
 from minitrace.errors import MinitraceError
 from minitrace.live import Live
 from minitrace.store.retention import Limits
 from minitrace.store.store import Store
-from minitrace.web import exports, otlp, pages, span_pages, static, tempo, tempo_metrics, trace_pages
+from minitrace.web import (
+    compare_pages,
+    complete,
+    exports,
+    grpc,
+    grpc_answers,
+    health,
+    importing,
+    jaeger,
+    jaeger_metrics,
+    jaeger_thrift,
+    jaeger_v3,
+    live_pages,
+    log_pages,
+    map_pages,
+    otlp,
+    pages,
+    prometheus,
+    receiver,
+    receiver_pages,
+    red_pages,
+    removal,
+    runs,
+    runs_page,
+    search_exports,
+    search_pages,
+    searches,
+    span_pages,
+    static,
+    tempo,
+    tempo_metrics,
+    tempo_search,
+    tempo_tags,
+    trace_pages,
+    why_page,
+    zipkin,
+)
+from minitrace.web.choices import Choices
+from minitrace.web.comparing import Comparisons
 from minitrace.web.guard import Guard
 from minitrace.web.opened import OpenedTraces
+from minitrace.web.tail import Tail
+from minitrace.web.uploads import Uploads
 
-_ROUTED = (otlp, tempo, tempo_metrics, static, pages, trace_pages, span_pages, exports)
+_ROUTED = (
+    otlp,
+    grpc,
+    zipkin,
+    jaeger_thrift,
+    health,
+    prometheus,
+    tempo,
+    jaeger,
+    jaeger_v3,
+    jaeger_metrics,
+    tempo_search,
+    tempo_tags,
+    tempo_metrics,
+    static,
+    pages,
+    live_pages,
+    log_pages,
+    receiver_pages,
+    red_pages,
+    trace_pages,
+    span_pages,
+    compare_pages,
+    exports,
+    search_exports,
+    importing,
+    removal,
+    searches,
+    runs,
+    runs_page,
+    map_pages,
+    why_page,
+    search_pages,
+    complete,
+)
+_RECEIVERS = (otlp, grpc, zipkin, jaeger_thrift)
 
 
 def create_app(
@@ -41,16 +117,21 @@ def create_app(
     `config.port`.
     """
     config = config or Config()
-    live = live or Live()
+    return _guarded(_application(config, store, live or Live()), config, port if port is not None else config.port)
+
+
+def _application(config: Config, store: Store | None, live: Live) -> Starlette:
+    """The routes, and what they share."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, object]]:
         if store is None:
-            app.state.store = await open_store(config, config.path)
+            _use(app, await open_store(config, config.path))
         try:
-            yield {"live": live}  # for server.Connection, which sees no app
+            yield {"live": live, "max_body_bytes": config.max_body_bytes}  # for server.Connection, which sees no app
         finally:
             live.close()
+            await app.state.choices.close()
             if store is None:
                 await app.state.store.close()
 
@@ -62,31 +143,58 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.config = config
     app.state.live = live
-    app.state.store = store
     app.state.opened = OpenedTraces()
+    app.state.removal = None
+    app.state.uploads = Uploads()
+    app.state.comparisons = Comparisons()
+    app.state.choices = Choices()
+    if store is not None:
+        _use(app, store)
+    return app
+
+
+def _use(app: Starlette, store: Store) -> None:
+    app.state.store = store
+    app.state.tail = Tail(store, app.state.live)
+
+
+def _guarded(app: Starlette, config: Config, port: int) -> Guard:
     return Guard(
         app,
-        port=port if port is not None else config.port,
-        host=config.host,
-        allow_host=[*config.allow_host, *([config.host] if is_name(config.host) else [])],
+        port=port,
+        # One app answers at all of the addresses, so what one of them may be called, all may.
+        host=next(filter(is_everywhere, config.hosts), config.host),
+        allow_host=[*config.allow_host, *(host for host in config.hosts if not is_everywhere(host))],
         allow_origin=config.allow_origin,
         token=config.token,
         ingest_token=config.ingest_token,
-        ingest=otlp.is_ingest,
+        ingest=is_ingest,
+        refused=partial(receiver.note_refused, app.state.live),
     )
+
+
+def is_ingest(method: str, path: str) -> bool:
+    """Whether a request brings telemetry, from clients that are no browsers showing our pages."""
+    return any(module.is_ingest(method, path) for module in _RECEIVERS)
 
 
 async def open_store(config: Config, path: Path) -> Store:
     """The store in a file, with what the settings say of it. Raises StoreError."""
     limits = Limits(config.max_size_bytes, config.max_age_ns, config.max_spans or None)
-    return await Store.open(path, durability=config.durability, query_timeout_s=config.query_timeout_s, limits=limits)
+    return await Store.open(
+        path,
+        durability=config.durability,
+        query_timeout_s=config.query_timeout_s,
+        limits=limits,
+        metrics_dimensions=config.metrics_dimension,
+    )
 
 
 async def _error(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code in (404, 405) and request.method == "POST":
-        live: Live = request.app.state.live
-        paths = ", ".join(otlp.PATHS)
-        live.note(f"POST {request.url.path} {error.status_code}: telemetry goes to {paths}", warn=True)
+        receiver.note_refused(request.app.state.live, request.scope, error.status_code, "nothing is taken at this path")
+    if grpc_answers.is_call(request.scope):
+        return grpc_answers.refused(request.scope, error)
     if tempo.is_api(request.url.path):
         return await tempo.error(request, error)
     return await pages.error_page(request, error)

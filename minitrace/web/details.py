@@ -6,13 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minitrace import present
-from minitrace.model import Event, Link, Span
+from minitrace.model import Event, Link, LogRecord, Span
 from minitrace.web import curl, queries
 from minitrace.web.attributes import STACK, Shown, shown
+from minitrace.web.log_lines import Line, lines, search_url
 from minitrace.web.standing import Standing, standing
 
 MAX_EVENTS = 200  # of a span; all of them are in its OTLP JSON
 MAX_LINKS = 100
+MAX_RECORDS = 100  # of logs; the rest is a link away
 
 
 @dataclass(slots=True)
@@ -47,11 +49,15 @@ class Around:
     durations: Sequence[int] = ()  # ns, of its operation
     targets: Mapping[tuple[bytes, bytes], Span] = field(default_factory=dict)
     known_traces: Collection[bytes] = ()
+    records: Sequence[LogRecord] = ()
 
 
 @dataclass(slots=True)
 class Detail:
-    """A span as its panel shows it. `alike` is TraceQL, `curl` a command; "" and None where there is none."""
+    """A span as its panel shows it. `alike` is TraceQL, `curl` a command; "" and None where there is none.
+
+    `said` is what it logged, `meanwhile_url` the page with all that its service logged while it lasted.
+    """
 
     span: Span
     parent: Span | None
@@ -63,6 +69,9 @@ class Detail:
     links: list[ShownLink]
     alike: str
     curl: str | None
+    said: list[Line]
+    record_count: int
+    meanwhile_url: str
 
     @property
     def has_exception(self) -> bool:
@@ -90,6 +99,9 @@ def detail(span: Span, around: Around) -> Detail:
         [_shown_link(link, around) for link in span.links[:MAX_LINKS]],
         queries.alike(span),
         curl.command(span),
+        lines(around.records[:MAX_RECORDS]),
+        len(around.records),
+        search_url(span.service, span.start_ns, span.end_ns),
     )
 
 

@@ -2,23 +2,22 @@
 
 | address                                | answers                                            |
 |----------------------------------------|----------------------------------------------------|
-| `/trace/{trace_id}/otlp.json`          | OTLP/JSON, which any backend takes again           |
+| `/trace/{trace_id}/otlp.json`          | OTLP/JSON, or protobuf; any backend takes it again |
+| `/trace/{trace_id}/jaeger.json`        | Jaeger's JSON, which its UI takes as a file        |
 | `/trace/{trace_id}/tree.txt`           | the tree as text                                   |
 | `/trace/{trace_id}/summary.md`         | Markdown for an issue or a chat                    |
 | `/trace/{trace_id}/saved.html`         | one file: waterfall, find and details, from a disk |
 
-`?download=1` makes a file of each, `?pretty=1` lines of the JSON; `?width=` is that of the text, in cells. `?skew=raw`
-and `?runs=0` mean what they mean on the page.
+`?download=1` makes a file of each, `?pretty=1` lines of the OTLP/JSON; `?width=` is that of the text, in cells.
+`?skew=raw` and `?runs=0` mean what they mean on the page.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -31,16 +30,18 @@ from minitrace.analysis.skew import shifts
 from minitrace.analysis.summary import summary
 from minitrace.analysis.tree import Tree, tree
 from minitrace.analysis.verdict import verdict
-from minitrace.model import Span, Trace
-from minitrace.otlp import json as otlp_json
-from minitrace.otlp.encode import traces_data
+from minitrace.model import Trace
+from minitrace.otlp import http
+from minitrace.otlp.encode import encode_export
+from minitrace.otlp.http import PROTOBUF
 from minitrace.web import saved
+from minitrace.web.documents import Format, document, traces_json
+from minitrace.web.log_lines import lines
 from minitrace.web.named import slots_of, store_of, trace_id_of
 from minitrace.web.parameters import read_number
 from minitrace.web.view import View, read_view
 from minitrace.web.wanted import while_wanted
 
-SPANS_A_PIECE = 200  # of JSON: some 20 ms of work, most of it in Python
 WIDEST = 400  # cells
 
 
@@ -54,10 +55,20 @@ class Outline:
 
 @while_wanted
 async def otlp(request: Request) -> Response:
-    """All spans as a TracesData message in OTLP/JSON."""
+    """All spans as a TracesData message in OTLP/JSON; in protobuf for who asks for that, as our own programs do."""
     trace = await _trace(request)
+    if http.media_type(request.headers.get("accept", "")) == PROTOBUF:
+        return Response(await asyncio.to_thread(encode_export, trace.spans), media_type=PROTOBUF)
     pieces = traces_json(trace.spans, is_pretty=request.query_params.get("pretty") == "1")
     return StreamingResponse(pieces, media_type="application/json", headers=_headers(request, "json"))
+
+
+@while_wanted
+async def jaeger(request: Request) -> Response:
+    """All spans as Jaeger's API answers them."""
+    trace = await _trace(request)
+    pieces = document([trace.spans], Format.JAEGER)
+    return StreamingResponse(pieces, media_type="application/json", headers=_headers(request, "jaeger.json"))
 
 
 @while_wanted
@@ -92,28 +103,15 @@ async def saved_file(request: Request) -> Response:
     known = await store.summary(trace_id_of(request))
     opened = await traces.open(store, known, has_runs=view.has_runs, is_adjusted=view.is_adjusted)
     trace, slots = await store.trace(known.trace_id), await slots_of(store)
+    said = lines(await store.trace_logs(known.trace_id))
 
     def pieces() -> Iterator[bytes]:
         outline = _outline(trace, view)
         text, now_ns = draw(outline.tree, runs=outline.runs), time.time_ns()
-        for piece in saved.document(known, opened, trace.spans, text=text, slots=slots, now_ns=now_ns):
+        for piece in saved.document(known, opened, trace.spans, text=text, slots=slots, now_ns=now_ns, said=said):
             yield piece.encode("utf-8", "replace")
 
     return StreamingResponse(pieces(), media_type="text/html", headers=_headers(request, "html", is_file=True))
-
-
-def traces_json(spans: Sequence[Span], *, is_pretty: bool = False) -> Iterator[str]:
-    """A TracesData message in OTLP/JSON, piece by piece: 50 000 spans at once would hold Python's lock for a second.
-
-    Resources and scopes are said again in each piece, which OTLP allows.
-    """
-    style: dict[str, Any] = {"indent": 1} if is_pretty else {"separators": (",", ":")}
-    yield '{"resourceSpans":['
-    for at in range(0, len(spans), SPANS_A_PIECE):
-        groups = otlp_json.dump(traces_data(spans[at : at + SPANS_A_PIECE]))["resourceSpans"]
-        texts = (json.dumps(group, ensure_ascii=False, **style) for group in groups)
-        yield ("," if at else "") + ",".join(texts)
-    yield "]}\n"
 
 
 def _outline(trace: Trace, view: View) -> Outline:
@@ -136,6 +134,7 @@ def _headers(request: Request, ending: str, *, is_file: bool = False) -> dict[st
 
 routes = [
     Route("/trace/{trace_id}/otlp.json", otlp),
+    Route("/trace/{trace_id}/jaeger.json", jaeger),
     Route("/trace/{trace_id}/tree.txt", tree_text),
     Route("/trace/{trace_id}/summary.md", markdown),
     Route("/trace/{trace_id}/saved.html", saved_file),

@@ -23,6 +23,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from minitrace.web import grpc_answers
 from minitrace.web.headers import joined, preflight, protected, readable_by
 from minitrace.web.hosts import AllowedHosts, in_origin_form, read_authority
 from minitrace.web.origins import AllowedOrigins, from_own_page, may_open_page, read_origin
@@ -67,7 +68,8 @@ class Guard:
         allow_origin: further web origins that may send telemetry.
         token: what requests must carry; "" asks for none.
         ingest_token: opens telemetry paths only; "" is none.
-        ingest: whether a path takes telemetry; it gets the path without the root path.
+        ingest: whether a request brings telemetry; it gets the method and the path, without the root path.
+        refused: told of each request that was refused: its scope, the status and why.
 
     Raises:
         ConfigError: an `allow_host` or `allow_origin` could never match.
@@ -83,13 +85,15 @@ class Guard:
         allow_origin: Sequence[str],
         token: str,
         ingest_token: str,
-        ingest: Callable[[str], bool],
+        ingest: Callable[[str, str], bool],
+        refused: Callable[[Scope, int, str], None] = lambda scope, status, why: None,
     ) -> None:
         self._app = app
         self._hosts = AllowedHosts(host, allow_host, has_token=bool(token))
         self._origins = AllowedOrigins(allow_origin)
         self._tokens = Tokens(token, ingest_token, port if callable(port) else lambda: port)
         self._takes_telemetry = ingest
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -105,6 +109,10 @@ class Guard:
         if verdict.answer and _has_body(headers):
             # the body stays unread: on a kept connection it would be taken for the next request
             verdict.answer.headers["connection"] = "close"
+        if isinstance(verdict.answer, PlainTextResponse):
+            self._refused(scope, verdict.answer.status_code, bytes(verdict.answer.body).decode().strip())
+            if grpc_answers.is_call(scope):
+                verdict = verdict._replace(answer=grpc_answers.reworded(verdict.answer))
         await (verdict.answer or self._app)(scope, receive, protected(send, verdict.sharing))
 
     def _judge(self, scope: Scope, headers: Headers) -> Verdict:
@@ -114,7 +122,8 @@ class Guard:
         if hosts[0] not in self._hosts:
             return Verdict(_wrong_host(hosts[0]))
         # mounted in another app, our own paths come after the root path
-        if self._takes_telemetry(scope["path"].removeprefix(scope.get("root_path", ""))):
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if self._takes_telemetry(_meant_method(scope["method"], headers), path):
             return self._judge_telemetry(scope["method"], headers)
         return Verdict(self._judge_page(scope, headers))
 
@@ -145,6 +154,11 @@ class Guard:
     def _sign_in(self, scope: Scope) -> Response:
         cookie = self._tokens.cookie(secure=scope.get("scheme") == "https")
         return Response(status_code=303, headers={"location": address_without_token(scope), "set-cookie": cookie})
+
+
+def _meant_method(method: str, headers: Headers) -> str:
+    """The method of a request; of a preflight, that of the request it asks leave for."""
+    return headers.get("access-control-request-method", method) if method == "OPTIONS" else method
 
 
 def _refusal(status: int, text: str) -> Response:

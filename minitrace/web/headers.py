@@ -34,7 +34,12 @@ def joined(headers: Headers, name: str) -> str | None:
 
 def readable_by(origin: str) -> dict[str, str]:
     """The headers by which pages of this origin may read the response."""
-    return {"access-control-allow-origin": origin, "access-control-expose-headers": "Retry-After"}
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": "Retry-After",
+        # Beacons, as Zipkin's exporter sends, do not ask for leave to read: browsers would call the answer an error.
+        "cross-origin-resource-policy": "cross-origin",
+    }
 
 
 def preflight(origin: str, asked_headers: str) -> dict[str, str]:

@@ -31,7 +31,9 @@ class FoundId:
     exact: bool
 
 
-_HEADER = r"""(?:[\w.-]+["']?\s*[:=]\s*["']?)?"""
+# Where a key may begin: tried within one again and again, a long text without spaces took seconds.
+_KEY = r"(?<![\w.-])"
+_HEADER = rf"""(?:{_KEY}[\w.-]++["']?\s*[:=]\s*["']?)?"""
 _START = r"(?<![0-9a-z])"
 _END = r"(?![0-9a-z])"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -51,13 +53,15 @@ _WHOLE = [
     )
 ]
 _KEYED_TRACE = re.compile(
-    rf"""[\w.-]*trace(?:[-_. ]?id)?["']?\s*[:=]\s*["']?{_START}(?P<trace>{_UUID}|[0-9a-f]{{8,32}}){_END}["']?""",
+    rf"""{_KEY}[\w.-]*trace(?:[-_. ]?id)?["']?\s*[:=]\s*["']?{_START}(?P<trace>{_UUID}|[0-9a-f]{{8,32}}){_END}["']?""",
     re.IGNORECASE,
 )
 _KEYED_SPAN = re.compile(
-    rf"""(?P<key>[\w.-]*)span(?:[-_. ]?id)?["']?\s*[:=]\s*["']?{_START}(?P<span>[0-9a-f]{{8,16}}){_END}["']?""",
+    rf"""{_KEY}(?P<key>[\w.-]*)span(?:[-_. ]?id)?["']?\s*[:=]\s*["']?{_START}(?P<span>[0-9a-f]{{8,16}}){_END}["']?""",
     re.IGNORECASE,
 )
+# Colours of a terminal, and what Python's hex() writes before an id: the ids are the same without.
+_DECORATION = re.compile(r"\x1b\[[0-9;]*m|(?<![0-9a-z])0x(?=[0-9a-f]{8,32}(?![0-9a-z]))", re.IGNORECASE)
 _BARE = re.compile(rf"{_START}(?:{_UUID}|[0-9a-f]{{32}}|[0-9a-f]{{16}}){_END}", re.IGNORECASE)
 
 
@@ -71,7 +75,7 @@ def read_id(text: str, digits: int) -> bytes | None:
 
 def find_ids(text: str) -> list[FoundId]:
     """The trace ids in a text, in order of how plainly they are named; none twice."""
-    text = text[:MAX_TEXT]
+    text = _DECORATION.sub("", text[:MAX_TEXT])
     found: dict[tuple[bytes, bytes | None], None] = {}
     for search in (_whole, _keyed, _bare):
         pairs, text = search(text)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from minitrace.store.store import Store
 from minitrace.web.address import Address
 from minitrace.web.lookup import read_id
+
+if TYPE_CHECKING:  # see opened.py
+    from minitrace.store.store import Store
 
 NO_TRACE_ID = "This is not a trace id. One has up to 32 hex digits, such as 4bf92f3577b34da6a3ce929d0e0e4736."
 

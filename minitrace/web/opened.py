@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from minitrace import present
@@ -20,10 +21,13 @@ from minitrace.analysis.tree import tree
 from minitrace.analysis.verdict import verdict
 from minitrace.model import MAX_TIME_NS, Span, Trace
 from minitrace.store.matches import TraceSummary
-from minitrace.store.store import Store
 from minitrace.store.traces import Wanted
 from minitrace.web import rows
 from minitrace.web.named import slots_of
+
+if TYPE_CHECKING:  # a page that is saved for a failed test does without
+    from minitrace.store.logs import LogMark
+    from minitrace.store.store import Store
 
 MAX_KEPT = 100  # traces; of a small one the headline is more than its rows
 MAX_KEPT_ROWS = 200_000  # some 40 MB with their documents
@@ -64,6 +68,7 @@ class Opened:
     headline: Headline
     span_count: int
     removed_count: int
+    log_count: int = 0
 
 
 _Key = tuple[bytes, bool, bool, bytes | None]
@@ -93,14 +98,17 @@ class OpenedTraces:
         key = (summary.trace_id, has_runs, is_adjusted, root)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:  # whoever asks for the same meanwhile waits, and takes it from here
-            kept = self._kept.get(key)
-            if kept and (kept.span_count, kept.removed_count) == (summary.span_count, summary.removed_count):
+            kept, logs = self._kept.get(key), await store.log_count(summary.trace_id)
+            counts = summary.span_count, summary.removed_count, logs
+            if kept and (kept.span_count, kept.removed_count, kept.log_count) == counts:
                 self._kept.move_to_end(key)
                 return kept
             wanted = OUTLINE if summary.span_count <= MAX_WITH_ATTRIBUTES else SKELETON
             trace = await store.trace(summary.trace_id, wanted)
             slots = await slots_of(store)
-            opened = await asyncio.to_thread(_opened, trace, slots, has_runs, is_adjusted, root)
+            said = _by_span(await store.log_marks(summary.trace_id)) if logs else None
+            opened = await asyncio.to_thread(opened_trace, trace, slots, has_runs, is_adjusted, root, said)
+            opened = replace(opened, log_count=logs)
             self._keep(key, opened)
             return opened
 
@@ -113,14 +121,20 @@ class OpenedTraces:
             row_count -= len(left.rows)
 
 
-def _opened(
-    trace: Trace, slots: Mapping[str, int], has_runs: bool, is_adjusted: bool, root: bytes | None = None
+def opened_trace(
+    trace: Trace,
+    slots: Mapping[str, int],
+    has_runs: bool = True,
+    is_adjusted: bool = True,
+    root: bytes | None = None,
+    said: rows.Said | None = None,
 ) -> Opened:
+    """A trace, analysed, with the log records of its spans; the spans are let go."""
     outline = tree(trace, shifts(trace) if is_adjusted else None)
     runs = repeats.runs(outline)
     top = next((row for row, node in enumerate(outline.nodes) if node.span.span_id == root), None) if root else None
     path = critical_path(outline)
-    found = rows.rows(outline, runs if has_runs else (), slots, top, path=path)
+    found = rows.rows(outline, runs if has_runs else (), slots, top, path=path, said=said)
     claims = verdict(outline, runs, path=path)
     main = trace.root
     headline = Headline(
@@ -140,6 +154,13 @@ def _opened(
     outline.nodes.clear()
     trace.let_go()  # a large one, freed at once, would hold Python's lock for 22 ms
     return opened
+
+
+def _by_span(marks: Iterable[LogMark]) -> rows.Said:
+    found: dict[bytes, list[LogMark]] = {}
+    for mark in marks:
+        found.setdefault(mark.span_id, []).append(mark)
+    return found
 
 
 def _services(found: rows.Rows) -> Counter[str]:

@@ -42,6 +42,7 @@ env.filters |= {  # all figures for people come from `present`
     "moment": present.moment,
     "offset": present.offset,
     "printable": present.printable,
+    "rate": present.rate,
     "share": present.share,
     "signed_duration": lambda ns: ("+" if ns > 0 else "−") + present.duration(abs(ns)),
     "size": present.size,
@@ -89,6 +90,11 @@ def target(request: Request) -> str:
     return headers.get("HX-Target", "").partition("#")[2]
 
 
+def source(request: Request) -> str:
+    """The id of the element that htmx asks for, "" for none."""
+    return request.headers.get("HX-Source", "").partition("#")[2]
+
+
 def go_to(request: Request, url: str) -> Response:
     """Send the browser to another page of ours, from within a part of one too."""
     url = request.scope.get("root_path", "") + url
@@ -109,6 +115,6 @@ async def _frame(request: Request) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "auto",
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "stats": stats,
-        "counted": state.live.counted,
+        "data_points": state.live.requests.totals.points,
         "database": "a temporary file" if state.config.db == MEMORY else str(state.store.path),
     }

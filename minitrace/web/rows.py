@@ -21,14 +21,20 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minitrace import present
 from minitrace.analysis.critical import Stretch, critical_path
 from minitrace.analysis.repeats import Run
 from minitrace.analysis.timing import gaps, outliving, own_times
 from minitrace.analysis.tree import Tree
-from minitrace.model import MAX_TIME_NS, Span, StatusCode, usable_time
+from minitrace.model import MAX_TIME_NS, Severity, Span, StatusCode, usable_time
+from minitrace.web.pieces import dump
+
+if TYPE_CHECKING:  # see opened.py
+    from minitrace.store.logs import LogMark
+
+    Said = Mapping[bytes, Sequence[LogMark]]  # log records, by span id
 
 ERROR, CRITICAL, SLOW, OUTLIVES, RUN, MISSING, CUT, TIMELESS = (1 << bit for bit in range(8))
 MAX_ROWS = 100_000
@@ -118,10 +124,10 @@ class Rows:
             "names": [present.printable(name) or "(no name)" for name in self.names],
         }
         parts = [json.dumps(head, ensure_ascii=False)[1:-1]]
-        parts += (f'"{column}":{_json(list(getattr(self, column)))}' for column in _COLUMNS)
+        parts += (f'"{column}":{dump(list(getattr(self, column)))}' for column in _COLUMNS)
         parts += [
-            f'"critical":{_json(list(self._critical()))}',
-            f'"more":{_json(self.more)}',
+            f'"critical":{dump(list(self._critical()))}',
+            f'"more":{dump(self.more)}',
             f'"ids":"{self.ids.hex()}"',
         ]
         # "<" could end the script element that it may stand in
@@ -142,10 +148,11 @@ def rows(
     root: int | None = None,
     *,
     path: Sequence[Stretch] | None = None,
+    said: Said | None = None,
 ) -> Rows:
     """The rows of a trace, or of what hangs below the tree's row `root`; `slots` are the colours of services.
 
-    The critical `path` is found here, unless it is known already.
+    The critical `path` is found here, unless it is known already. `said` are the log records of spans.
     """
     order, depths, groups = _arranged(tree, runs, root)
     found = Rows(tree.trace.trace_id, tree.start_ns, tree.duration_ns, len(tree))
@@ -153,7 +160,7 @@ def rows(
     found.size = _sizes(depths)
     if len(order) > MAX_ROWS:
         order = _cut(found, order, groups)
-    _fill(found, tree, order, groups, slots or {}, critical_path(tree) if path is None else path)
+    _fill(found, tree, order, groups, slots or {}, critical_path(tree) if path is None else path, said or {})
     return found
 
 
@@ -302,6 +309,7 @@ def _fill(
     groups: list[_Group],
     slots: Mapping[str, int],
     path: Sequence[Stretch],
+    said: Said,
 ) -> None:
     """Columns by the tree's rows, then those of groups from the last to the first: group n is at -1 - n in both."""
     own = own_times(tree)
@@ -337,7 +345,7 @@ def _fill(
     places = {row: place for place, row in enumerate(order)}
     critical = sorted((places[one.row], one.begin, one.end) for one in path if one.row in places)
     found.critical = array("q", chain.from_iterable(critical))
-    _fill_more(found, tree, groups, places)
+    _fill_more(found, tree, groups, places, said)
 
 
 def _flags(tree: Tree, own: Sequence[int], critical: Iterable[int]) -> list[int]:
@@ -358,8 +366,8 @@ def _extent(tree: Tree, own: Sequence[int], group: _Group) -> tuple[int, int, in
     return begin, length, min(sum(own[row] for row in group.rows), MAX_TIME_NS) if group.flag == RUN else 0
 
 
-def _fill_more(found: Rows, tree: Tree, groups: Sequence[_Group], places: Mapping[int, int]) -> None:
-    """What few rows have: badges, ticks of events, a status, links, shifts, gaps; figures of groups."""
+def _fill_more(found: Rows, tree: Tree, groups: Sequence[_Group], places: Mapping[int, int], said: Said) -> None:
+    """What few rows have: badges, ticks of events and logs, a status, links, shifts, gaps; figures of groups."""
     for number, group in enumerate(groups):
         if group.run and -1 - number in places:
             run = group.run
@@ -372,12 +380,14 @@ def _fill_more(found: Rows, tree: Tree, groups: Sequence[_Group], places: Mappin
     grouped = {row for group in missing for row in group.rows}  # the row above them says it
     for row, node in enumerate(tree.nodes):
         span = node.span
-        if not (span.attributes or node.problems or span.events or span.links or row in tree.shifts or row in untraced):
+        marks = said.get(span.span_id, ())
+        has_more = span.attributes or node.problems or span.events or span.links or marks
+        if not (has_more or row in tree.shifts or row in untraced):
             continue
         more: dict[str, Any] = {}
         if problems := [one for one in node.problems if row not in grouped or not one.endswith("not received")]:
             more["badges"] = problems
-        if span.events and (ticks := _ticks(span, tree.start_ns - tree.shifts.get(row, 0))):
+        if (span.events or marks) and (ticks := _ticks(span, marks, tree.start_ns - tree.shifts.get(row, 0))):
             more["ticks"] = ticks
         if span.links:
             more["links"] = len(span.links)
@@ -391,14 +401,12 @@ def _fill_more(found: Rows, tree: Tree, groups: Sequence[_Group], places: Mappin
             found.more[places[row]] = more
 
 
-def _ticks(span: Span, start_ns: int) -> list[tuple[int, str, int]]:
-    """Its events: when, counted from a start, what, and whether it is an exception."""
-    return [
-        (event.time_ns - start_ns, event.name[:200], int(event.name == "exception"))
-        for event in span.events[:MAX_TICKS]
-        if usable_time(event.time_ns)
-    ]
+def _ticks(span: Span, marks: Sequence[LogMark], start_ns: int) -> list[tuple[int, str, int]]:
+    """Its events and log records: when, counted from a start, what, and whether it is an exception or an error."""
+    ticks = [(event.time_ns, event.name[:200], int(event.name == "exception")) for event in span.events[:MAX_TICKS]]
+    ticks += [(mark.time_ns, _said(mark), int(mark.severity >= Severity.ERROR)) for mark in marks[:MAX_TICKS]]
+    return [(time_ns - start_ns, name, is_fault) for time_ns, name, is_fault in ticks if usable_time(time_ns)]
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _said(mark: LogMark) -> str:
+    return f"{Severity.of(mark.severity).name.lower() if mark.severity else 'log'}: {mark.text}"

@@ -14,35 +14,44 @@ Telemetry is text in the template, which escapes it, or JSON without any "<".
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from minitrace import present
-from minitrace.model import Attributes, Event, Kind, Link, Resource, Scope, Span, Value, usable_time
+from minitrace.analysis import repeats
+from minitrace.analysis.drawing import draw
+from minitrace.analysis.skew import shifts
+from minitrace.analysis.tree import tree
+from minitrace.model import Attributes, Event, Kind, Link, Resource, Scope, Severity, Span, Trace, Value, usable_time
 from minitrace.store.matches import TraceSummary
 from minitrace.web import static
 from minitrace.web.address import Address
 from minitrace.web.attributes import readable
 from minitrace.web.bars import Axis
 from minitrace.web.lines import Sheet
-from minitrace.web.opened import Opened
+from minitrace.web.opened import Opened, opened_trace
+from minitrace.web.pieces import dump
 from minitrace.web.render import env
 from minitrace.web.rows import CRITICAL, ERROR, SLOW
 from minitrace.web.view import View
+
+if TYPE_CHECKING:  # a page that is saved for a failed test does without
+    from minitrace.web.log_lines import Line
 
 T = TypeVar("T")
 
 STYLES = ("minitrace.css", "summary.css", "trace.css", "span.css")
 MODULES = ("rows.js", "waterfall.js", "trace.js", "saved.js")  # each imports only from those before it
+MOST_RECORDS = 1_000  # log records in a file: some 200 kB
+BODY_CHARACTERS = 2_000
 ITEMS_A_PIECE = 200  # spans, or attributes: some 10 ms of work, most of it in Python
-_IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+\.js)";$', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:const|class|function) )", re.MULTILINE)
+_IMPORT = re.compile(r'import\{([^}]*)\}from "\./([\w-]+\.js)";')
+_EXPORT = re.compile(r"(?:^|(?<=[;}\n]))export (?=(?:async )?(?:const|class|function) )")
 _ESCAPED = {"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _HEAD = """\
 <!doctype html>
@@ -57,19 +66,38 @@ _HEAD = """\
 
 
 def document(
-    summary: TraceSummary, opened: Opened, spans: Sequence[Span], *, text: str, slots: Mapping[str, int], now_ns: int
+    summary: TraceSummary,
+    opened: Opened,
+    spans: Sequence[Span],
+    *,
+    text: str,
+    slots: Mapping[str, int],
+    now_ns: int,
+    said: Sequence[Line] = (),
 ) -> Iterator[str]:
     """The file, piece by piece, none of which holds Python's lock for long.
 
-    `text` is the tree for those who have no scripts, `slots` are the colours of services.
+    `text` is the tree for those who have no scripts, `slots` are the colours of services, `said` the log records.
     """
     yield _HEAD.format(policy=policy(), style=style())
     yield _body(summary, opened, text, slots, now_ns)
     yield '\n<script type="application/json" id="rows">'
     yield _embedded(opened.rows.json().decode())
     yield '</script>\n<script type="application/json" id="spans">'
-    yield from map(_embedded, spans_json(spans, opened.rows.start_ns))
+    yield from map(_embedded, spans_json(spans, opened.rows.start_ns, said))
     yield f'</script>\n<script type="module">{script()}</script>\n</body>\n</html>\n'
+
+
+def standing_alone(trace: Trace, now_ns: int) -> Iterator[str]:
+    """The file of a trace that is in no store. Its services have their colours in the order of their appearance."""
+    service, name = (trace.root.span.service, trace.root.span.name) if trace.root else (None, None)
+    span_count, error_count = len(trace.spans), trace.error_count
+    summary = TraceSummary(trace.trace_id, trace.start_ns, trace.duration_ns, service, name, span_count, error_count)
+    slots = {name: slot for slot, name in enumerate(trace.services)}
+    outline = tree(trace, shifts(trace))
+    text = draw(outline, runs=repeats.runs(outline))
+    opened = opened_trace(Trace(trace.trace_id, trace.spans), slots)
+    return document(summary, opened, trace.spans, text=text, slots=slots, now_ns=now_ns)
 
 
 @cache
@@ -131,6 +159,7 @@ def _body(summary: TraceSummary, opened: Opened, text: str, slots: Mapping[str, 
         inline="",
         sheet=Sheet([], 0, 1, 1, Axis(rows).labels, 0),
         find_problem="",
+        log_count=0,  # the lane asks a server
         span_hex="",
         counts={name: sum(1 for flags in rows.flags if flags & bit) for name, bit in bits.items()},
         kinds=sorted(set(rows.kind)),
@@ -138,7 +167,7 @@ def _body(summary: TraceSummary, opened: Opened, text: str, slots: Mapping[str, 
     )
 
 
-def spans_json(spans: Sequence[Span], start_ns: int) -> Iterator[str]:
+def spans_json(spans: Sequence[Span], start_ns: int, said: Sequence[Line] = ()) -> Iterator[str]:
     """What spans carry, piece by piece: attributes by their number in `pairs`, groups that spans share in `shared`.
 
     ```
@@ -150,21 +179,37 @@ def spans_json(spans: Sequence[Span], start_ns: int) -> Iterator[str]:
     entry: {"title": …, "remark": …, "to": span id, "pairs": [0, 1], "note": …}; a group has a title and entries
     ```
 
-    What is empty is left out, and the type of a string.
+    What is empty is left out, and the type of a string. Log records are a group of their span; those of no span here
+    are one of the root.
     """
-    coded = _Coded(start_ns)
+    coded = _Coded(start_ns, _Said(said, spans))
     yield '{"spans":'
     yield from _list(spans, coded.span)
-    yield f',"shared":{_json(coded.shared)},"keys":{_json(list(coded.keys))},"pairs":'
+    yield f',"shared":{dump(coded.shared)},"keys":{dump(list(coded.keys))},"pairs":'
     yield from _list(coded.pairs, list)
     yield "}"
+
+
+class _Said:
+    """Log records by their spans; of too many those that tell of trouble, then the first."""
+
+    def __init__(self, said: Sequence[Line], spans: Sequence[Span]) -> None:
+        places = sorted(range(len(said)), key=lambda place: (said[place].record.severity < Severity.WARN, place))
+        here = {span.span_id for span in spans}
+        self.left_out = len(said) - MOST_RECORDS
+        self.root = next((span for span in spans if not span.parent_id), spans[0] if spans else None)
+        self.by_span: dict[bytes, list[Line]] = defaultdict(list)
+        for place in sorted(places[:MOST_RECORDS]):
+            span_id = said[place].record.span_id
+            self.by_span[span_id if span_id in here else b""].append(said[place])
 
 
 class _Coded:
     """Spans as JSON objects, with tables of what many of them say."""
 
-    def __init__(self, start_ns: int) -> None:
+    def __init__(self, start_ns: int, said: _Said) -> None:
         self._start_ns = start_ns
+        self._said = said
         self._numbers: dict[tuple[str, type, str], int] = {}
         self._places: dict[int, int] = {}  # of resources and scopes, which spans share as objects
         self.keys: dict[str, int] = {}
@@ -192,11 +237,31 @@ class _Coded:
             yield ["Events", events]
         if links := [*(self._link(link, span) for link in span.links), *_lost(span.dropped_links, "link")]:
             yield ["Links", links]
+        yield from self._logs(span)
         for part in (span.resource, span.scope):
             if id(part) not in self._places:
                 self._places[id(part)] = len(self.shared)
                 self.shared.append(self._origin(part))
             yield self._places[id(part)]
+
+    def _logs(self, span: Span) -> Iterator[Any]:
+        said = self._said
+        if lines := said.by_span.get(span.span_id):
+            yield ["Logs", [self._line(line, span) for line in lines]]
+        if span is not said.root:
+            return
+        if lines := said.by_span.get(b""):
+            yield ["Logs of no span here", [self._line(line, span) for line in lines]]
+        if said.left_out > 0:
+            left_out = present.count(said.left_out, "log record")
+            yield ["Logs that are not in this file", [{"note": f"{left_out} of the trace: open it in minitrace"}]]
+
+    def _line(self, line: Line, span: Span) -> dict[str, Any]:
+        record = line.record
+        remark = f"{present.offset(record.time_ns, span.start_ns)} {line.level}".strip()
+        body = line.whole if len(line.whole) <= BODY_CHARACTERS else f"{line.whole[:BODY_CHARACTERS]}…"
+        attributes = {"body": body, **record.attributes} if body else record.attributes
+        return self._entry(attributes, record.dropped_attributes, title=line.body, remark=remark)
 
     def _origin(self, part: Resource | Scope) -> Any:
         if isinstance(part, Resource):
@@ -248,9 +313,5 @@ def _list(items: Sequence[T], coded: Callable[[T], Any]) -> Iterator[str]:
     yield "["
     for at in range(0, len(items), ITEMS_A_PIECE):
         part = [coded(item) for item in items[at : at + ITEMS_A_PIECE]]
-        yield ("," if at else "") + _json(part)[1:-1]
+        yield ("," if at else "") + dump(part)[1:-1]
     yield "]"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

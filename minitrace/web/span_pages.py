@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from minitrace.errors import QueryTimeout
-from minitrace.model import Span
+from minitrace.model import Span, calls
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp.encode import traces_data
 from minitrace.store.matches import TraceSummary
@@ -82,24 +82,33 @@ async def span_context(
     slots, linking, *details = await asyncio.gather(
         slots_of(store),
         _in_time(store.linking(trace_id, found[0].span_id), []) if found else _nothing(),
-        *(_detail(store, span) for span in found[:MAX_ALIKE]),
+        *(_detail(store, span, found) for span in found[:MAX_ALIKE]),
     )
     return {"span_id": span_id, "spans": details, "alike_count": len(found), "linking": linking, "slots": slots}
 
 
-async def _detail(store: Store, span: Span) -> Detail:
+async def _detail(store: Store, span: Span, alike: list[Span]) -> Detail:
     around = await asyncio.gather(
-        _parent(store, span),
+        _parent(store, span, alike),
         _in_time(store.peers(span.service, span.name), []),
         _targets(store, span),
         _known(store, span),
+        _in_time(store.trace_logs(span.trace_id, span.span_id), []),
     )
     return detail(span, Around(*around))
 
 
-async def _parent(store: Store, span: Span) -> Span | None:
-    """The parent, the earliest of those with that id."""
+async def _parent(store: Store, span: Span, alike: list[Span]) -> Span | None:
+    """The parent, as the tree has it: of those with its id the server of a call, or the earliest.
+
+    Of a server that shares its client's id that client, which is among those `alike`.
+    """
+    client, server = calls(alike).get(span.span_id, (0, 0))
+    if client != server and alike[server] is span:
+        return alike[client]
     found = await store.spans(span.trace_id, span.parent_id) if span.parent_id else []
+    if call := calls(found).get(span.parent_id):
+        return found[call[1]]
     return min(found, key=lambda one: one.start_ns, default=None)
 
 

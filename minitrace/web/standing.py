@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log
+from math import log
 
 from minitrace import present
+from minitrace.analysis.breakdown import percentile
 
 LEAST = 5  # of fewer others nothing can be said
 
@@ -31,7 +32,7 @@ def standing(duration_ns: int, durations: Sequence[int]) -> Standing | None:
         others.remove(duration_ns)
     if len(others) < LEAST:
         return None
-    p50_ns, p95_ns = _quantile(others, 0.5), _quantile(others, 0.95)
+    p50_ns, p95_ns = percentile(others, 50), percentile(others, 95)
     fastest, slowest = min(others[0], duration_ns), max(others[-1], duration_ns)
     places = [_place(ns, fastest, slowest) for ns in (p50_ns, p95_ns, duration_ns)]
     return Standing(len(others), _text(duration_ns, others), p50_ns, p95_ns, *places)
@@ -44,11 +45,6 @@ def _text(duration_ns: int, others: Sequence[int]) -> str:
         return "in the middle"
     word, number = ("slower", faster) if faster > slower else ("faster", slower)
     return f"{word} than {'all' if number == len(others) else present.share(number, len(others))}"
-
-
-def _quantile(ordered: Sequence[int], part: float) -> int:
-    """The nearest rank."""
-    return ordered[max(0, ceil(part * len(ordered)) - 1)]
 
 
 def _place(ns: int, fastest: int, slowest: int) -> float:

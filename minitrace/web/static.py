@@ -20,22 +20,28 @@ from starlette.routing import Route
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _FOLDER = files("minitrace.web").joinpath("static")
 _VENDORED = _FOLDER.joinpath("vendor")
+# In a module: a text, which stays as it is, or signs that need no space beside them. "+" and "-" may need one.
+TEXT_OR_SIGNS = re.compile(r"""("(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`)| ?([{}()[\],;:?=!<>*|&]+) ?""")
 
 
-def without_comments(text: str) -> str:
-    """A module of ours as a browser needs it: without indentation and comments, which have a space after "//"."""
+def lean_module(text: str) -> str:
+    """A module of ours as a browser needs it: no indentation, no comments, no spaces and line ends that say nothing.
+
+    It is read line by line: comments have a space after "//", no text has several lines or another text inside.
+    """
     lines = (re.sub(r"(^|\s)// .*", "", line).strip() for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if line)
+    lean = (TEXT_OR_SIGNS.sub(lambda found: found[1] or found[2], line) for line in lines if line)
+    return "".join(line if line[-1] in "{([,;" else f"{line}\n" for line in lean)
 
 
-def without_spaces(text: str) -> str:
+def lean_sheet(text: str) -> str:
     """A style sheet of ours as a browser needs it: without comments, and without spaces that say nothing."""
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     text = re.sub(r"([{};,:]) | (?=[{}])", r"\1", " ".join(map(str.strip, text.splitlines())))
     return text.replace(";}", "}").strip()
 
 
-_LEANER: dict[str, Callable[[str], str]] = {"js": without_comments, "css": without_spaces, "svg": str.strip}
+_LEANER: dict[str, Callable[[str], str]] = {"js": lean_module, "css": lean_sheet, "svg": str.strip}
 
 
 def _own() -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from minitrace.analysis.breakdown import Group, breakdown
 from minitrace.analysis.tree import Tree
 from minitrace.model import Kind, Span, StatusCode, Value
 from minitrace.traceql.ast import Attribute, Binary, Intrinsic, SpansetFilter, Static
-from minitrace.web.forms import of_service
+from minitrace.web.fields import of_service
 from minitrace.web.queries import MAX_LENGTH, comparison
 from minitrace.web.span_table import Order, read_order
 

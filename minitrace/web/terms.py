@@ -1,4 +1,4 @@
-"""The form's field "Attributes" to conditions, as in the tags field of Jaeger.
+"""The form's field "Attributes" to conditions and back, as in the tags field of Jaeger.
 
 ```
 terms    = term (spaces term)*                  all must hold, on one span
@@ -27,12 +27,13 @@ from typing import Literal, NoReturn, cast
 
 from minitrace.errors import DecodeError
 from minitrace.store.dictionary import AttributeKey
-from minitrace.traceql.ast import SCOPES, Attribute, Binary, Static
+from minitrace.traceql.ast import SCOPES, Attribute, Binary, Field, Static, static_text
 from minitrace.traceql.names import pattern_text
 
 Operator = Literal["=", ">", ">=", "<", "<=", "~"]
 UNSCOPED = ("span", "resource")  # where a key without a scope is looked for
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
+_ESCAPED = {character: f"\\{letter}" for letter, character in _ESCAPES.items()}
 _SIGNS = "= > >= < <= ~"
 
 _SPACES = re.compile(r"\s*")
@@ -41,6 +42,7 @@ _KEY = re.compile(r'[^\s"=<>~]+')
 _OPERATOR = re.compile(r">=|<=|[=<>~]")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WORD = re.compile(r"\S+")
+_BARE = re.compile(r'[^\s"]\S*')  # what needs no quotes
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE)
 
@@ -59,6 +61,11 @@ class Term:
     def scopes(self) -> tuple[str, ...]:
         """Where its key is looked for."""
         return (self.scope,) if self.scope else UNSCOPED
+
+    def __str__(self) -> str:
+        is_bare = _BARE.fullmatch(self.text) and (self.operator == "~" or _typed(self.text) == self.value)
+        scope, word = f"{self.scope}." if self.scope else "", self.text if is_bare else _quoted(self.text)
+        return f"{scope}{_written(self.name)}{self.operator}{word}"
 
 
 def read_terms(text: str) -> list[Term]:
@@ -88,6 +95,28 @@ def conditions(terms: Iterable[Term], keys: Iterable[AttributeKey]) -> list[Bina
     for key in keys:
         types.setdefault(key.name, set()).add((key.scope, key.type))
     return [_condition(term, types.get(term.name, set())) for term in terms]
+
+
+def term(condition: Field) -> Term | None:
+    """The term that is this condition, None where no term says it."""
+    match condition:
+        case Binary("=~", Attribute(scope, name, False), Static(str(pattern))):
+            word = re.sub(r"\\(.)", r"\1", pattern.removeprefix("(?i).*").removesuffix(".*"), flags=re.DOTALL)
+            found = Term(name, "~", word, word, scope)
+        case Binary(("=" | ">" | ">=" | "<" | "<=") as sign, Attribute(scope, name, False), Static(value)):
+            if not isinstance(value, str | bool | int | float):
+                return None
+            found = Term(name, sign, value if isinstance(value, str) else static_text(value), value, scope)
+        case _:
+            return None
+    return found if _reads_back(found, condition) else None
+
+
+def _reads_back(term: Term, condition: Field) -> bool:
+    try:
+        return read_terms(str(term)) == [term] and _condition(term, set()) == condition
+    except DecodeError:
+        return False
 
 
 def suggestions(keys: Iterable[AttributeKey]) -> list[str]:
@@ -198,7 +227,11 @@ def _written(name: str) -> str:
     """A key as a term has it."""
     if _KEY.fullmatch(name) and not _SCOPE.match(name) and not name.endswith("!"):
         return name
-    return '"' + re.sub(r'["\\]', r"\\\g<0>", name).replace("\n", "\\n").replace("\r", "\\r") + '"'
+    return _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    return '"' + re.sub(r'["\\\n\r\t]', lambda found: _ESCAPED[found[0]], text) + '"'
 
 
 def _after_spaces(text: str, place: int) -> int:

@@ -5,6 +5,7 @@
 | `/trace/{trace_id}`           | the page; its parameters are in `address.py`, read by `view.py` |
 | `/trace/{trace_id}/rows.json` | the rows as columns                                             |
 | `/trace/{trace_id}/find?q=`   | the ids of the spans that a text finds                          |
+| `/trace/{trace_id}/logs.json` | its log records in a word, for the lane above the rows          |
 | `/trace/{trace_id}/stream`    | server-sent events: spans arrived                               |
 """
 
@@ -23,16 +24,18 @@ from starlette.routing import Route
 from minitrace.errors import DecodeError, MinitraceError, QueryTimeout, TraceQLError
 from minitrace.live import Live
 from minitrace.model import Kind, Trace
+from minitrace.present import printable
 from minitrace.store.dictionary import AttributeKey
+from minitrace.store.logs import LogMark
 from minitrace.store.matches import TraceSummary
 from minitrace.store.store import Store
-from minitrace.traceql.names import string_text
-from minitrace.web import finding, span_pages, static, views
+from minitrace.web import events, finding, span_pages, static, views
 from minitrace.web.address import Address
 from minitrace.web.lines import sheet
 from minitrace.web.lookup import read_id
 from minitrace.web.named import address_of, store_of, trace_id_of
-from minitrace.web.opened import Headline, Opened, OpenedTraces
+from minitrace.web.opened import Opened, OpenedTraces
+from minitrace.web.queries import with_root
 from minitrace.web.render import render
 from minitrace.web.rows import CRITICAL, ERROR, NO_SPAN, SLOW, Rows
 from minitrace.web.view import VIEWS, View, read_view
@@ -41,7 +44,6 @@ from minitrace.web.wanted import while_wanted
 MOST_INLINE = 2000  # rows whose columns stand in the page
 PIECE_BYTES = 256 * 1024
 STEP_S = 0.25  # how often the page hears of news at most
-PING_S = 15.0
 
 
 @while_wanted
@@ -63,8 +65,9 @@ async def trace_page(request: Request) -> Response:
         base=address.base,
         url=address.url,
         given=address.given,
-        likes=_traces_like(opened.headline),
+        likes=with_root(*opened.headline.root) if opened.headline.root else "",
         views=VIEWS,
+        log_count=opened.log_count,
         view=view,
         headline=opened.headline,
         summary=summary,
@@ -80,7 +83,8 @@ async def rows_json(request: Request) -> Response:
     """The rows of a trace as columns; 304 while no span has come or gone."""
     summary = await store_of(request).summary(trace_id_of(request))
     view = read_view(request.query_params.multi_items())
-    counts = summary.span_count, summary.removed_count, summary.start_ns  # a test may send the same id again
+    logs = await store_of(request).log_count(summary.trace_id)
+    counts = summary.span_count, summary.removed_count, summary.start_ns, logs  # a test may send the same id again
     tag = f'"{static.VERSION}-{"-".join(map(str, counts))}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.headers.get("If-None-Match") == tag:
@@ -110,10 +114,45 @@ async def find(request: Request) -> Response:
     return JSONResponse({"ids": "".join(map(bytes.hex, ids))})
 
 
+@while_wanted
+async def logs_json(request: Request) -> Response:
+    """The log records of a trace, oldest first, as far as the lane shows them.
+
+    ```
+    {"start": ns, "total": how many there are, "services": [name, …], "spans": [id, …],
+     "records": [[ns since the start, severity number, number of the span or -1, number of the service, text], …]}
+    ```
+    """
+    store, trace_id = store_of(request), trace_id_of(request)
+    marks, total = await store.log_marks(trace_id), await store.log_count(trace_id)
+    return JSONResponse(await asyncio.to_thread(_lane, marks) | {"total": total})
+
+
+def _lane(marks: Sequence[LogMark]) -> dict[str, Any]:
+    start_ns = marks[0].time_ns if marks else 0
+    services = {name: number for number, name in enumerate(dict.fromkeys(mark.service for mark in marks))}
+    spans = {id_: number for number, id_ in enumerate(dict.fromkeys(mark.span_id for mark in marks if mark.span_id))}
+    return {
+        "start": str(start_ns),
+        "services": list(services),
+        "spans": [id_.hex() for id_ in spans],
+        "records": [
+            [
+                mark.time_ns - start_ns,
+                mark.severity,
+                spans.get(mark.span_id, -1),
+                services[mark.service],
+                printable(mark.text),
+            ]
+            for mark in marks
+        ],
+    }
+
+
 async def stream(request: Request) -> Response:
     """Server-sent events: `changed` whenever spans of the trace have arrived, until the browser leaves."""
     state = request.app.state
-    return StreamingResponse(news(state.store, state.live, trace_id_of(request)), media_type="text/event-stream")
+    return events.stream(request, news(state.store, state.live, trace_id_of(request)))
 
 
 async def news(store: Store, live: Live, trace_id: bytes) -> AsyncIterator[str]:
@@ -123,9 +162,9 @@ async def news(store: Store, live: Live, trace_id: bytes) -> AsyncIterator[str]:
     try:
         yield ": here\n\n"
         while True:
-            await asyncio.wait({change}, timeout=PING_S)
+            await asyncio.wait({change}, timeout=events.PING_S)
             if not change.done():
-                yield ": ping\n\n"
+                yield events.PING
                 continue
             changed = change.result()
             if changed is None:
@@ -144,7 +183,7 @@ async def _changed(store: Store, trace_id: bytes) -> str:
         span_count = (await store.summary(trace_id)).span_count
     except MinitraceError:
         return ""
-    return f"event: changed\ndata: {json.dumps({'spans': span_count})}\n\n"
+    return events.message(json.dumps({"spans": span_count}), event="changed")
 
 
 async def _open(request: Request, summary: TraceSummary, view: View, *, with_root: bool = False) -> Opened:
@@ -214,14 +253,6 @@ async def _shown(
     }
 
 
-def _traces_like(headline: Headline) -> str:
-    """A query for traces with the same root; "" without one."""
-    if not headline.root:
-        return ""
-    service, name = map(string_text, headline.root)
-    return f"{{ trace:rootService = {service} && trace:rootName = {name} }}"
-
-
 def _rows_query(address: Address) -> str:
     """What `trace.js` asks for the rows with."""
     return urlencode([(name, address.given(name)) for name in ("runs", "skew") if address.given(name)])
@@ -241,5 +272,6 @@ routes = [
     Route("/trace/{trace_id}", trace_page),
     Route("/trace/{trace_id}/rows.json", rows_json),
     Route("/trace/{trace_id}/find", find),
+    Route("/trace/{trace_id}/logs.json", logs_json),
     Route("/trace/{trace_id}/stream", stream),
 ]

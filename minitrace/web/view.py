@@ -20,6 +20,7 @@ VIEWS = {
     "table": "Table",
     "stats": "Statistics",
     "services": "Services",
+    "logs": "Logs",
     "json": "JSON",
 }
 PILLS = {"errors": ERROR, "critical": CRITICAL, "slow": SLOW}

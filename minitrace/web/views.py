@@ -6,9 +6,10 @@
 | `table`    | every span; `sort=`, `page=`                                     | `span_table.py`    |
 | `stats`    | groups of spans; `by=`, `sort=`                                  | `statistics.py`    |
 | `services` | who called whom                                                  | `service_graph.py` |
+| `logs`     | its log records, oldest first; `level=`                          | `log_lines.py`     |
 | `json`     | the beginning of the trace as OTLP/JSON                          | here               |
 
-With `root=` all but the last are about that span's subtree; `skew=raw` leaves clocks as they are. All of them work
+With `root=` all but the last two are about that span's subtree; `skew=raw` leaves clocks as they are. All of them work
 without scripts.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,20 +27,24 @@ from starlette.datastructures import QueryParams
 from minitrace.analysis.skew import shifts
 from minitrace.analysis.tree import Tree, tree
 from minitrace.errors import QueryTimeout
-from minitrace.model import Trace
+from minitrace.model import Severity, Trace
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp.encode import traces_data
 from minitrace.store.store import Store
 from minitrace.store.traces import Wanted
 from minitrace.web.address import Address
+from minitrace.web.boxes import HEIGHT, WIDTH
 from minitrace.web.flame import flame
+from minitrace.web.log_form import LEVELS
+from minitrace.web.log_lines import lines
 from minitrace.web.lookup import read_id
-from minitrace.web.service_graph import HEIGHT, WIDTH, service_graph
+from minitrace.web.service_graph import service_graph
 from minitrace.web.span_table import span_table
 from minitrace.web.statistics import read_criterion, statistics
 
 MAX_JSON = 100_000  # characters shown
 MAX_SUGGESTIONS = 300  # attribute keys
+MAX_RECORDS = 1_000  # log records shown
 _SERVICE = ("resource", "service.name")
 _LEAST_JSON = 150  # characters a span takes at least, indented
 
@@ -91,6 +97,20 @@ async def _services(store: Store, trace_id: bytes, parameters: QueryParams) -> d
     trace = await store.trace(trace_id, _wanted())
     graph = await asyncio.to_thread(lambda: service_graph(_tree(trace, parameters)))
     return {"graph": graph, "box_width": WIDTH, "box_height": HEIGHT}
+
+
+async def _logs(store: Store, trace_id: bytes, parameters: QueryParams) -> dict[str, Any]:
+    records = await store.trace_logs(trace_id)
+    level = LEVELS.get(parameters.get("level", ""), Severity.UNSPECIFIED)
+    wanted = [record for record in records if record.level >= level]
+    return {
+        "lines": lines(wanted[:MAX_RECORDS]),
+        "is_cut": len(wanted) > MAX_RECORDS or len(records) < await store.log_count(trace_id),
+        "total": len(records),
+        "levels": Counter(record.level.name.lower() for record in records if record.level),
+        "level": level.name.lower() if level else "",
+        "start_ns": (await store.summary(trace_id)).start_ns,
+    }
 
 
 async def _json(store: Store, trace_id: bytes, parameters: QueryParams) -> dict[str, Any]:
@@ -156,5 +176,6 @@ _VIEWS: dict[str, Callable[[Store, bytes, QueryParams], Awaitable[dict[str, Any]
     "table": _table,
     "stats": _stats,
     "services": _services,
+    "logs": _logs,
     "json": _json,
 }

@@ -1,7 +1,7 @@
 """The first-run page: how to send a span, and the news when one arrives.
 
 The stream sends the page's block `arrivals` whenever it would look different: the first trace, its
-further spans, and what the receiver noted about requests that brought none.
+further spans, and what the receiver saw.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from minitrace.errors import QueryTimeout
 from minitrace.live import Live
 from minitrace.store.matches import TraceSummary
 from minitrace.store.search import Search
 from minitrace.store.store import Store
+from minitrace.web import events, receiver_pages
 from minitrace.web.render import env, go_to, render
 
 STEP_S = 0.25  # how often the page may change, and how soon it shows a note
-PING_S = 15.0  # whatever is in between must not take silence for the end
-MAX_NOTES = 8
+MOST_REQUESTS = 8
 
 
 async def page(request: Request) -> Response:
@@ -43,7 +43,7 @@ async def stream(request: Request) -> Response:
     """The block `arrivals` as server-sent events, until the server stops or the browser leaves."""
     state = request.app.state
     root = request.scope.get("root_path", "")
-    return StreamingResponse(messages(state.store, state.live, root), media_type="text/event-stream")
+    return events.stream(request, messages(state.store, state.live, root))
 
 
 async def messages(store: Store, live: Live, root: str = "") -> AsyncIterator[str]:
@@ -57,10 +57,10 @@ async def messages(store: Store, live: Live, root: str = "") -> AsyncIterator[st
             html = arrivals(latest, live, root)
             if html != shown:
                 shown, silent_s = html, 0.0
-                yield "".join(f"data: {line}\n" for line in html.splitlines()) + "\n"
-            elif silent_s >= PING_S:
+                yield events.message(html)
+            elif silent_s >= events.PING_S:
                 silent_s = 0.0
-                yield ": ping\n\n"
+                yield events.PING
             await asyncio.wait({change}, timeout=STEP_S)
             silent_s += STEP_S
             if change.done():
@@ -89,4 +89,4 @@ def arrivals(latest: TraceSummary | None, live: Live, root: str) -> str:
 
 
 def _news(latest: TraceSummary | None, live: Live) -> dict[str, Any]:
-    return {"latest": latest, "notes": live.notes[:MAX_NOTES]}
+    return {"latest": latest, "requests": live.requests.latest()[:MOST_REQUESTS], "line": receiver_pages.line}

@@ -57,7 +57,7 @@ def guard(app: ASGIApp, **settings: Any) -> Guard:
         "allow_origin": [],
         "token": "",
         "ingest_token": "",
-        "ingest": lambda path: path.rstrip("/") == TELEMETRY,
+        "ingest": lambda method, path: path.rstrip("/") == TELEMETRY,
     }
     return Guard(app, **defaults | settings)
 

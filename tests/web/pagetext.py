@@ -26,6 +26,10 @@ class Element:
         """What the template wrote: the tag and the names of its attributes."""
         return self.tag, tuple(self.attributes)
 
+    def inside(self, tag: str) -> bool:
+        """Whether it stands in an element of this tag."""
+        return any(element.tag == tag for element in self.parents)
+
     @property
     def is_ignored_by_htmx(self) -> bool:
         """Whether htmx would look at attributes in here."""
@@ -104,8 +108,8 @@ def part(target: str) -> dict[str, str]:
 
 
 async def get(client: httpx.AsyncClient, path: str, headers: dict[str, str] = HTML) -> Page:
-    """A page that must be there."""
-    answer = await client.get(path, headers=headers)
+    """A page that must be there, at this address or where it leads."""
+    answer = await client.get(path, headers=headers, follow_redirects=True)
     assert answer.status_code == 200, answer.text
     return Page(answer.text)
 

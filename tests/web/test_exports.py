@@ -7,10 +7,12 @@ import json
 import httpx
 import pytest
 
+from minitrace.formats import jaeger
 from minitrace.model import Event, Kind, Link, Resource, Span, Status, StatusCode
 from minitrace.otlp.decode import decode_traces
 from minitrace.store.store import Store
-from minitrace.web.exports import SPANS_A_PIECE, traces_json
+from minitrace.web.documents import traces_json
+from minitrace.web.pieces import SPANS_A_PIECE
 from tests.samples import T0, TRACE, span, trace_id
 
 TRACE_URL = f"/trace/{TRACE.hex()}"
@@ -58,6 +60,21 @@ async def test_a_downloaded_trace_can_be_sent_again_and_is_the_same(
     sent = await client.post("/v1/traces", content=answer.content, headers=headers)
     assert (sent.status_code, sent.json()) == (200, {})
     assert (await store.trace(TRACE)).spans == before
+
+
+async def test_a_program_may_have_protobuf(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(shop())
+    answer = await client.get(f"{TRACE_URL}/otlp.json", headers={"accept": "application/x-protobuf"})
+    assert answer.headers["content-type"] == "application/x-protobuf"
+    assert decode_traces(answer.content, is_json=False).spans == (await store.trace(TRACE)).spans
+
+
+async def test_a_trace_is_what_jaegers_api_answers(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add(shop())
+    answer = await get(client, "jaeger.json?download=1")
+    assert answer.headers["content-disposition"] == f'attachment; filename="trace-{TRACE.hex()[:8]}.jaeger.json"'
+    (trace,) = answer.json()["data"]
+    assert trace == jaeger.trace_json((await store.trace(TRACE)).spans)
 
 
 def test_a_large_trace_is_one_document_in_pieces() -> None:
@@ -124,7 +141,7 @@ async def test_the_summary_is_markdown(client: httpx.AsyncClient, store: Store) 
     assert lines[-1] == "- `payment: POST /charge` `CardError`: ``no `money` left``"
 
 
-@pytest.mark.parametrize("ending", ["otlp.json", "tree.txt", "summary.md"])
+@pytest.mark.parametrize("ending", ["otlp.json", "jaeger.json", "tree.txt", "summary.md"])
 async def test_a_trace_that_is_not_there_is_not_found(client: httpx.AsyncClient, ending: str) -> None:
     assert (await client.get(f"{TRACE_URL}/{ending}")).status_code == 404
     assert (await client.get(f"/trace/nonsense/{ending}")).status_code == 404

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,41 @@ PADDED = "0" * 16 + SHORT
         (f"otelTraceID={T} otelSpanID={S} otelServiceName=shop", T, S, False),
         (f"trace_id={T} span_id=0000000000000000 no span", T, None, False),
         (f"INFO [checkout,{T},{S}] charged", T, S, False),
+        (  # OpenTelemetry's format for Python's logging
+            f"2026-11-22 13:00:00,001 INFO [shop] [shop.py:7] [trace_id={T} span_id={S} "
+            "resource.service.name=shop trace_sampled=True] - charged",
+            T,
+            S,
+            False,
+        ),
+        (  # structlog
+            f'{{"event": "charged", "level": "info", "timestamp": "2026-11-22T13:00:00Z", "span_id": "{S}", '
+            f'"trace_id": "{T}"}}',
+            T,
+            S,
+            False,
+        ),
+        (
+            f"2026-11-23 10:15:30.123 [exec-1] INFO c.e.Orders - traceId={T} spanId={S} - charged",
+            T,
+            S,
+            False,
+        ),  # logback
+        (f"INFO 4711 --- [shop] [exec-1] [{T}-{S}] c.e.Orders : charged", T, S, False),  # Spring Boot 3
+        (f"      => SpanId:{S}, TraceId:{T}, ParentId:{'0' * 16} => ConnectionId:0HMVD", T, S, False),  # .NET
+        (f'{{"@t":"2026-11-23T10:15:30Z","@mt":"charged","@tr":"{T}","@sp":"{S}"}}', T, S, False),  # Serilog
+        (f'time=2026-11-23T10:15:30Z level=INFO msg="charged 7" trace_id={T} span_id={S}', T, S, False),  # Go's slog
+        (f'{{"time":"2026-11-23T10:15:30Z","level":"INFO","traceID":"{T}","spanID":"{S}"}}', T, S, False),
+        (
+            f'::1 - - [23/Nov/2026:10:15:30 +0000] "GET / HTTP/1.1" 200 5 "-" "curl" "00-{T}-{S}-01"',
+            T,
+            S,
+            False,
+        ),  # nginx
+        (f"request{{trace_id={T} span_id={S}}}: shop: charged", T, S, False),  # Rust's tracing
+        (f"\x1b[36mtrace_id\x1b[0m=\x1b[35m{T}\x1b[0m", T, None, True),  # a terminal's colours
+        (f"charged trace_id=0x{T} span_id=0x{S}", T, S, False),
+        (f"0x{T}", T, None, True),
         (f"see http://localhost:16686/trace/{T}?x=1", T, None, False),
         (f"trace: {T.lstrip('4')}", "0" + T[1:], None, True),
     ],
@@ -89,6 +126,13 @@ def test_the_same_id_twice_is_found_once() -> None:
 def test_a_huge_paste_yields_few_ids() -> None:
     text = " ".join(f"{number:032x}" for number in range(1, 100_000))
     assert len(find_ids(text)) == 50
+
+
+@pytest.mark.parametrize("part", ["a", "x-", "trace", "span_id", "a:", '"a" : ', "4bf92f3577b34da6-"])
+def test_a_long_text_without_spaces_is_read_at_once(part: str) -> None:
+    began = time.process_time()
+    find_ids((part * 20_000)[:20_000])
+    assert time.process_time() - began < 1  # 20 to 90 s where each place of a word may begin a key
 
 
 @given(st.text(alphabet='0123456789abcdefT-:% \n=tracespnid"', max_size=300))

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minitrace.live import Live
+from minitrace.model import LogRecord
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp import messages
-from minitrace.otlp.encode import encode_export, traces_data
-from minitrace.store import store as store_module
+from minitrace.otlp.encode import encode_export, encode_logs, logs_data, traces_data
+from minitrace.store import writing
 from minitrace.store.store import Store
-from tests.samples import TRACE, span
+from tests.samples import T0, TRACE, span
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -271,7 +272,7 @@ async def test_a_small_body_that_unpacks_past_the_limit_is_413(client: httpx.Asy
 async def test_a_busy_store_is_503_with_retry_after_and_nothing_is_read(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "MAX_WAITING_BYTES", 0)
+    monkeypatch.setattr(writing, "MAX_WAITING_BYTES", 0)
     response = await post(client, "/v1/traces", b"not even protobuf")
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert message_of(response)
@@ -279,7 +280,7 @@ async def test_a_busy_store_is_503_with_retry_after_and_nothing_is_read(
 
 async def hinder(store: Store, sql: str) -> None:
     """Run a statement on the writer's own connection."""
-    await store._in_writer(store._writer.connection.execute, sql)
+    await store._writing.run(store._writer.connection.execute, sql)
 
 
 async def test_a_database_that_cannot_be_written_is_503_and_later_it_works(
@@ -324,26 +325,60 @@ async def test_fifty_clients_at_once_lose_nothing(client: httpx.AsyncClient, sto
     assert await stored(store) == 500
 
 
-async def test_logs_and_metrics_are_counted_and_said_to_be_not_stored(client: httpx.AsyncClient, live: Live) -> None:
-    for path in ("/v1/logs", "/v1/metrics", "/v1/metrics"):
+async def test_metrics_are_counted_and_said_to_be_not_stored(client: httpx.AsyncClient, live: Live) -> None:
+    for path in ("/v1/metrics", "/v1/metrics"):
         await post(client, path, BODIES[path, PROTOBUF])
-    assert live.counted == {"log record": 1, "data point": 2}
-    assert "1 log record, 2 data points counted" in (await client.get("/search")).text
-    assert [note.text for note in live.notes] == [
-        "POST /v1/metrics 200: data points are accepted and counted, not stored",
-        "POST /v1/logs 200: log records are accepted and counted, not stored",
+    assert live.requests.totals.points == 2
+    assert "2 data points counted" in (await client.get("/search")).text
+    assert [(one.path, one.times, one.other_count, one.problem) for one in live.requests.latest()] == [
+        ("/v1/metrics", 2, 2, "")
     ]
-    assert live.notes[0].times == 2
 
 
-@pytest.mark.parametrize(("path", "status"), [("/v1/trace", 404), ("/", 405)])
-async def test_a_wrong_path_is_noticed_and_the_right_ones_named(
-    client: httpx.AsyncClient, live: Live, path: str, status: int
+@pytest.mark.parametrize("type_", [PROTOBUF, JSON])
+async def test_logs_are_stored_once_however_often_they_are_sent(
+    client: httpx.AsyncClient, store: Store, live: Live, type_: str
 ) -> None:
-    assert (await post(client, path, b"")).status_code == status
-    assert [note.text for note in live.notes] == [
-        f"POST {path} {status}: telemetry goes to /v1/traces, /v1/logs, /v1/metrics"
-    ]
+    records = [LogRecord(T0 + n, body=f"charged card {n}", trace_id=TRACE) for n in range(2)]
+    body = encode_logs(records) if type_ == PROTOBUF else json.dumps(otlp_json.dump(logs_data(records))).encode()
+    for _ in range(2):
+        response = await post(client, "/v1/logs", body, type_)
+        assert (response.status_code, response.content) == (200, b"" if type_ == PROTOBUF else b"{}")
+    assert await store.trace_logs(TRACE) == records
+    (request,) = live.requests.latest()
+    assert (request.record_count, request.duplicates, request.trace_count, request.problem) == (2, 2, 2, "")
+
+
+async def test_a_broken_log_record_is_rejected_as_a_partial_success(client: httpx.AsyncClient, live: Live) -> None:
+    message = messages.ExportLogsServiceRequest()
+    message.resource_logs.add().scope_logs.add().log_records.add(severity_text="xyz")
+    broken = message.SerializeToString().replace(b"xyz", b"\xff" * 3)
+    response = await post(client, "/v1/logs", encode_logs([LogRecord(T0)]) + broken)
+    answer = messages.ExportLogsServiceResponse.FromString(response.content)
+    assert (response.status_code, answer.partial_success.rejected_log_records) == (200, 1)
+    (request,) = live.requests.latest()
+    assert request.problem.startswith("1 log record rejected: log record 1: ")
+    assert request.cure == "The other log records of the request were stored."
+
+
+async def test_a_sender_is_told_of_ids_that_are_none_and_its_log_records_are_stored(
+    client: httpx.AsyncClient, live: Live
+) -> None:
+    body = b'{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"traceId": "none"}, {}]}]}]}'
+    response = await post(client, "/v1/logs", body, JSON)
+    warning = "a trace or span id of 1 log record is not hex or has the wrong length; stored without it"
+    assert (response.status_code, response.json()) == (200, {"partialSuccess": {"errorMessage": warning}})
+    (request,) = live.requests.latest()
+    assert (request.record_count, request.rejected, request.problem) == (2, 0, warning)
+    assert request.cure == "They are found by what they say. A trace id has 32 hex digits, that of a span 16."
+
+
+async def test_watchers_hear_of_a_trace_that_got_log_records(client: httpx.AsyncClient, live: Live) -> None:
+    changes = live.changes()
+    waiting = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0)
+    await post(client, "/v1/logs", encode_logs([LogRecord(T0, trace_id=TRACE), LogRecord(T0)]))
+    assert await waiting == {TRACE}
 
 
 async def test_watchers_hear_of_a_trace_after_it_is_committed(

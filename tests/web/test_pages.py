@@ -11,15 +11,17 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from minitrace.config import Config
-from minitrace.live import Live
+from minitrace.live import Live, Received
 from minitrace.model import Event, Resource, Status, StatusCode
 from minitrace.store.retention import Limits
 from minitrace.store.store import Store
 from minitrace.web import welcome
 from minitrace.web.app import create_app
+from minitrace.web.box import EXAMPLES
 from tests.samples import T0, span, span_id, trace_id
 from tests.web.pagetext import HTML, Page, get, part, plain, url
 
+SHOP = quote_plus('{ resource.service.name = "shop" }')
 FAILED = Status(StatusCode.ERROR, "card declined")
 
 
@@ -74,7 +76,7 @@ async def test_filters_narrow_down_and_show_the_spans_that_match(client: httpx.A
             span("checkout", trace="b", start_ms=5),
         ]
     )
-    page = await get(client, "/search?service=payment&status=error&min=250ms&max=1s&name=charge&text=declined")
+    page = await get(client, "/search?service=payment&status=error&min=250ms&max=1s&name=charge&q=declined")
     assert traces_of(page) == ["shop checkout"]
     matched = page.one("tr", class_="matched")
     assert plain(matched.text) == "1 span matches payment charge 300 ms ⨯ error"
@@ -83,9 +85,10 @@ async def test_filters_narrow_down_and_show_the_spans_that_match(client: httpx.A
 
 async def test_filters_stay_in_their_fields(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a")])
-    page = await get(client, "/search?text=x+y&service=gone&name=charge&status=ok&min=1ms&max=2s&since=6h&limit=7")
-    fields = {field.attributes.get("name"): field.attributes.get("value") for field in page.all("input")}
-    assert fields | {"text": "x y", "name": "charge", "min": "1ms", "max": "2s", "limit": "7"} == fields
+    page = await get(client, "/search?q=x+y&service=gone&name=charge&status=ok&min=1ms&max=2s&since=6h&limit=7")
+    fields = {field.attributes.get("name"): field.attributes.get("value") for field in reversed(page.all("input"))}
+    assert page.one("textarea", name="q").text.strip() == "x y"
+    assert fields | {"name": "charge", "min": "1ms", "max": "2s", "limit": "7"} == fields
     chosen = [option.attributes["value"] for option in page.all("option") if "selected" in option.attributes]
     assert chosen == ["gone", "ok", "6h"]
 
@@ -175,7 +178,6 @@ async def test_attributes_find_spans(client: httpx.AsyncClient, store: Store, ty
     )
     page = await get(client, f"/search?attributes={quote(typed)}")
     assert sorted(name.removeprefix("shop ") for name in traces_of(page)) == found
-    assert page.one("input", name="attributes").attributes["value"] == typed
 
 
 async def test_digits_find_strings_where_a_key_has_no_numbers(client: httpx.AsyncClient, store: Store) -> None:
@@ -191,13 +193,13 @@ async def test_a_key_that_nothing_has_is_named(client: httpx.AsyncClient, store:
     page = await get(client, "/search?attributes=http.rout=/x+resource.http.route=/x+http.route=/y")
     missing = "No span has the attribute http.rout or resource.http.route (but there is span.http.route)."
     assert missing in page.text
-    assert missing in (await get(client, f"/search?text={quote('{ .http.rout != resource.http.route }')}")).text
+    assert missing in (await get(client, f"/search?q={quote('{ .http.rout != resource.http.route }')}")).text
     assert "No span has" not in (await get(client, "/search?attributes=http.route=/y")).text
 
 
 async def test_the_keys_that_are_stored_are_offered(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a", attributes={"http.route": "/x", "a b": 1})])
-    assert offered_in(await get(client, "/search"), "keys") == ['"a b"=', "http.route=", "service.name="]
+    assert offered_in(await get(client, "/search"), "attribute-keys") == ['"a b"=', "http.route=", "service.name="]
 
 
 async def test_a_bad_field_leaves_the_results_alone(client: httpx.AsyncClient, store: Store) -> None:
@@ -211,8 +213,8 @@ async def test_a_bad_field_leaves_the_results_alone(client: httpx.AsyncClient, s
 
 async def test_htmx_gets_the_results_alone(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a")])
-    page = await get(client, "/search?text=check", part("section#results"))
-    assert page.all("form") == []
+    page = await get(client, "/search?q=check", part("section#results"))
+    assert page.all("form", id="search") == []
     assert traces_of(page) == ["shop checkout"]
     cleared = [p.text for p in page.all("hx-partial") if p.attributes["hx-target"].endswith("-problem")]
     assert cleared == ["", "", "", "", ""]
@@ -235,13 +237,15 @@ async def test_everybody_else_gets_the_whole_page(client: httpx.AsyncClient, hea
 
 async def test_nothing_found_offers_a_way_out(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a")])
-    page = await get(client, "/search?text=nothing-like-it")
+    page = await get(client, "/search?q=nothing-like-it")
     assert "No trace matches. Show all" in page.text
     assert [a.text for a in page.all("a", href="/search")] == ["Search", "Reset", "Show all"]
 
 
 async def test_nothing_stored_leads_to_the_first_steps(client: httpx.AsyncClient) -> None:
-    assert "Nothing is stored yet. How to send the first span" in (await get(client, "/search")).text
+    page = await get(client, "/search")
+    assert "Nothing is stored yet. How to send the first span" in page.text
+    assert "Delete all" not in page.text
 
 
 async def test_older_traces_are_a_link_that_keeps_the_filters(client: httpx.AsyncClient, store: Store) -> None:
@@ -249,12 +253,10 @@ async def test_older_traces_are_a_link_that_keeps_the_filters(client: httpx.Asyn
     page = await get(client, "/search?service=shop&limit=2")
     assert traces_of(page) == ["shop op 4", "shop op 3"]
     (older,) = [a.attributes["href"] for a in page.all("a") if a.text == "Older traces"]
-    assert older.startswith("/search?service=shop&limit=2&before=")
+    assert older.startswith(f"/search?q={SHOP}&limit=2&before=")
     second = await get(client, older)
     assert traces_of(second) == ["shop op 2", "shop op 1"]
-    assert [a.attributes["href"] for a in second.all("a") if a.text == "Newest traces"] == [
-        "/search?service=shop&limit=2"
-    ]
+    assert [a.attributes["href"] for a in second.all("a") if a.text == "Newest traces"] == [f"/search?q={SHOP}&limit=2"]
 
 
 async def test_a_made_up_cursor_is_an_error_that_says_so(client: httpx.AsyncClient) -> None:
@@ -267,11 +269,11 @@ async def test_a_search_that_ran_out_of_time_says_how_far_it_came_and_goes_on(tm
         await slow.add([span("op", trace=f"t{n}", start_ms=n, attributes={"n": n}) for n in range(20_000)])
         transport = httpx.ASGITransport(create_app(Config(), store=slow))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4318") as client:
-            page = await get(client, f"/search?text={quote('{ } | max(.n) < 10')}")
+            page = await get(client, f"/search?q={quote('{ } | max(.n) < 10')}")
     assert page.text.count("No trace matches so far") == 2
     assert "The query took too long; narrow the time range or add a filter. It looked back to 2023-11-14" in page.text
     (further,) = [a.attributes["href"] for a in page.all("a") if a.text == "Go on from there"]
-    assert further.startswith(f"/search?text={quote_plus('{ } | max(.n) < 10')}&before=")
+    assert further.startswith(f"/search?q={quote_plus('{ } | max(.n) < 10')}&before=")
     assert "Search" in page.one("title").text
 
 
@@ -302,7 +304,7 @@ async def test_what_is_not_whole_or_pinned_is_said_in_the_list(tmp_path: Path) -
 
 def asked(text: str) -> str:
     """The address of a search for a text."""
-    return f"/search?text={quote(text, safe='')}"
+    return f"/search?q={quote(text, safe='')}"
 
 
 def links_named(page: Page, text: str) -> list[str]:
@@ -321,8 +323,8 @@ async def test_a_query_is_searched(client: httpx.AsyncClient, store: Store) -> N
     page = await get(client, asked('{ name = "checkout" } >> { .code >= 500 }'))
     assert traces_of(page) == ["shop checkout"]
     assert plain(page.one("tr", class_="matched").text) == "1 span matches payment charge 10 ms ⨯ error code = 502"
-    assert page.one("input", name="text").attributes["value"] == '{ name = "checkout" } >> { .code >= 500 }'
-    assert "1 trace in all" in page.text
+    assert page.one("textarea", name="q").text.strip() == '{ name = "checkout" } >> { .code >= 500 }'
+    assert "1 trace, 1 with errors" in page.text
 
 
 async def test_each_group_of_a_trace_stands_in_its_own_row(client: httpx.AsyncClient, store: Store) -> None:
@@ -353,7 +355,7 @@ async def test_metrics_are_refused_with_a_link_to_their_spans(client: httpx.Asyn
     page = Page(answer.text)
     assert answer.status_code == 422
     assert "rate() gives series over time: ask /api/metrics/query_range for them" in page.text
-    assert links_named(page, "{ status = error }")[0] == "/search?text=%7B+status+%3D+error+%7D"
+    assert links_named(page, "{ status = error }")[0] == "/search?q=%7B+status+%3D+error+%7D"
 
 
 async def test_a_warning_does_not_keep_a_query_from_being_asked(client: httpx.AsyncClient, store: Store) -> None:
@@ -370,31 +372,8 @@ async def test_a_condition_without_braces_is_words_and_suggests_the_query(
     page = await get(client, asked("status = error") + "&since=30d&service=shop")
     assert "Did you mean { status = error }?" in page.text
     (link, *_) = links_named(page, "{ status = error }")
-    assert link == "/search?text=%7B+status+%3D+error+%7D&service=shop&since=30d"
+    assert link == "/search?q=%7B+status+%3D+error+%7D&service=shop&since=30d"
     assert traces_of(await get(client, asked("status = error"))) == ["shop checkout"]
-
-
-async def test_the_form_is_shown_as_a_query_that_takes_its_place(client: httpx.AsyncClient, store: Store) -> None:
-    await store.add([span("checkout", trace="a", duration_ms=300), span("checkout", trace="b", start_ms=1)])
-    page = await get(client, "/search?service=shop&min=250ms&limit=7")
-    query = '{ resource.service.name = "shop" && duration >= 250ms }'
-    assert page.one("code", id="written").text == query
-    assert page.one("button", data_copy="written").attributes["type"] == "button"  # or it would send the form
-    (link,) = links_named(page, "Edit as query")
-    assert link == f"/search?text={quote_plus(query)}&limit=7"
-    edited = await get(client, link)
-    assert traces_of(edited) == traces_of(page) == ["shop checkout"]
-    assert edited.one("input", name="text").attributes["value"] == query
-    assert edited.all("code", id="written") == []
-
-
-async def test_the_query_follows_every_change(client: httpx.AsyncClient, store: Store) -> None:
-    await store.add([span("checkout")])
-    shown = await get(client, "/search?status=error&text=x", part("section#results"))
-    (told,) = shown.all("hx-partial", hx_target="#asked")
-    assert plain(told.text) == "As TraceQL, but for the words: { status = error } Copy Edit as query"
-    none = await get(client, "/search?text=x", part("section#results"))
-    assert plain(none.one("hx-partial", hx_target="#asked").text) == ""
 
 
 async def test_words_and_fields_must_hold_on_one_span(client: httpx.AsyncClient, store: Store) -> None:
@@ -405,8 +384,8 @@ async def test_words_and_fields_must_hold_on_one_span(client: httpx.AsyncClient,
             span("charge", trace="c", attributes={"why": "declined"}, service="payment", start_ms=1),
         ]
     )
-    assert traces_of(await get(client, "/search?text=declined&service=payment")) == ["payment charge"]
-    assert len(traces_of(await get(client, "/search?text=declined"))) == 3
+    assert traces_of(await get(client, "/search?q=declined&service=payment")) == ["payment charge"]
+    assert len(traces_of(await get(client, "/search?q=declined"))) == 3
 
 
 async def test_a_query_and_fields_narrow_each_other(client: httpx.AsyncClient, store: Store) -> None:
@@ -422,14 +401,14 @@ async def test_a_service_without_a_name_is_found(client: httpx.AsyncClient, stor
     await store.add([span("none", trace="a", start_ms=1, resource=resource), named, span("other", trace="c")])
     page = await get(client, "/search?service=unknown_service")
     assert traces_of(page) == ["unknown_service none", "unknown_service named"]
-    assert traces_of(await get(client, "/search?service=unknown_service&text=none")) == ["unknown_service none"]
+    assert traces_of(await get(client, "/search?service=unknown_service&q=none")) == ["unknown_service none"]
 
 
 async def test_every_example_leads_to_a_search(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout")])
     page = await get(client, "/search?service=shop&since=1h")
-    links = [a.attributes["href"] for a in page.all("a") if a.parents[-1].tag == "li"]
-    assert len(links) == 8
+    links = [a.attributes["href"] for a in page.all("a") if plain(a.text) in dict(EXAMPLES)]
+    assert len(links) == len(EXAMPLES)
     for link in links:
         found = await get(client, link)
         assert found.all("div", role="alert") == []
@@ -445,25 +424,25 @@ async def test_every_example_leads_to_a_search(client: httpx.AsyncClient, store:
 async def test_a_pasted_id_leads_to_its_trace(client: httpx.AsyncClient, store: Store, text: str) -> None:
     await store.add([span("checkout", trace="a")])
     ids = {"trace": trace_id("a").hex(), "span": span_id("checkout").hex()}
-    answer = await client.get("/search", params={"text": text.format(**ids)}, headers=HTML)
+    answer = await client.get("/search", params={"q": text.format(**ids)}, headers=HTML)
     expected = f"/trace/{ids['trace']}" + (f"?span={ids['span']}" if "{span}" in text else "")
     assert (answer.status_code, answer.headers["location"]) == (303, expected)
 
 
 async def test_a_pasted_id_leads_htmx_to_its_trace(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a")])
-    answer = await client.get(f"/search?text={trace_id('a').hex()}", headers=part("section#results"))
+    answer = await client.get(f"/search?q={trace_id('a').hex()}", headers=part("section#results"))
     assert (answer.status_code, answer.headers["hx-redirect"]) == (204, url("a"))
 
 
 async def test_an_id_that_is_not_stored_is_said_kindly(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a")])
-    page = await get(client, f"/search?text={'ab' * 16}")
+    page = await get(client, f"/search?q={'ab' * 16}")
     assert f"No trace {'ab' * 16} is stored. Its spans may still be on their way" in page.text
 
 
 async def test_an_id_that_may_be_a_span_is_said_to_be_no_trace(client: httpx.AsyncClient) -> None:
-    page = await get(client, f"/search?text={span_id('checkout').hex()}")
+    page = await get(client, f"/search?q={span_id('checkout').hex()}")
     assert f"No trace {span_id('checkout').hex()} is stored. If this is the id of a span" in page.text
 
 
@@ -484,7 +463,7 @@ async def test_a_log_line_with_an_unknown_id_is_searched_as_words(client: httpx.
     id = "ab" * 16
     await store.add([span("checkout", trace="a", attributes={"peer": f"order {id}"})])
     page = await get(client, "/search", HTML)
-    assert traces_of(await get(client, f"/search?text=order+{id}")) == traces_of(page) == ["shop checkout"]
+    assert traces_of(await get(client, f"/search?q=order+{id}")) == traces_of(page) == ["shop checkout"]
 
 
 # The first run
@@ -494,7 +473,8 @@ async def test_the_first_run_says_where_to_send(client: httpx.AsyncClient) -> No
     page = await get(client, "/")
     assert "minitrace is listening" in page.text
     assert page.one("code", id="endpoint").text == "http://localhost:4318"
-    assert page.text.count("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf") == 4
+    assert page.text.count("OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318") == 4
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL" not in page.text  # any is right
     assert "OTEL_EXPORTER_OTLP_HEADERS" not in page.text
     assert "--data @- <<END" in page.one("pre", id="code-curl").text
     assert [label.text for label in page.all("label")] == [
@@ -514,8 +494,10 @@ async def test_the_first_run_names_a_token_and_never_tells_it(store: Store) -> N
 
 
 async def test_the_first_run_shows_what_the_receiver_saw(client: httpx.AsyncClient, live: Live) -> None:
-    live.note("POST / 404: did you mean /v1/traces?")
-    assert "POST / 404: did you mean /v1/traces?" in (await get(client, "/")).text
+    live.requests.add(Received("POST", "/", status=404, problem="wrong", cure="Did you mean /v1/traces?"))
+    html = (await get(client, "/")).text
+    assert "POST / 404: wrong" in html
+    assert "Did you mean /v1/traces?" in html
 
 
 async def test_the_first_trace_is_announced_and_the_stream_ends_with_the_server(store: Store, live: Live) -> None:
@@ -527,8 +509,8 @@ async def test_the_first_trace_is_announced_and_the_stream_ends_with_the_server(
     assert "checkout: GET /cart (1 span)" in message
     assert url("a") in message
     assert all(line.startswith("data: ") for line in message.rstrip("\n").split("\n"))
-    live.note("POST / 404")
-    assert "POST / 404" in await anext(stream)
+    live.requests.add(Received("POST", "/", status=404, problem="wrong"))
+    assert "POST / 404: wrong" in await anext(stream)
     live.close()
     assert [message async for message in stream] == []
 
@@ -545,7 +527,7 @@ async def test_with_data_the_search_is_the_first_page(client: httpx.AsyncClient,
 @pytest.mark.parametrize(
     ("back", "location"),
     [
-        ("/search?text=a", "/search?text=a"),
+        ("/search?q=a", "/search?q=a"),
         ("//evil.example", "/"),
         ("/\\evil.example", "/"),
         ("https://evil.example/", "/"),
@@ -607,10 +589,17 @@ async def test_pages_work_within_another_app(store: Store) -> None:
         assert answer.headers["location"] == "/tools/minitrace/search"
 
 
-@pytest.mark.parametrize("path", ["/search?text=a&service=b", "/search?min=x", "/nothing", "/"])
+@pytest.mark.parametrize("path", ["/search?q=a&service=b", "/search?min=x", "/nothing", "/"])
 async def test_every_link_and_form_stays_here(client: httpx.AsyncClient, path: str) -> None:
     page = Page((await client.get(path, headers=HTML)).text)
     for element in page.elements:
         for name in ("href", "src", "action", "hx-get", "hx-sse:connect"):
             if name in element.attributes:
                 assert element.attributes[name].startswith(("/", "#")), element.shape
+
+
+async def test_a_column_shows_the_values_of_the_first_spans_that_match(client: httpx.AsyncClient, store: Store) -> None:
+    attributes = [{"n": 1}, {"n": True}, {"n": "a\x00b"}, {"other": 1}]
+    await store.add([span(f"op {n}", trace="a", start_ms=n, attributes=one) for n, one in enumerate(attributes)])
+    page = await get(client, "/search?cols=trace,span.n")
+    assert [value.text for value in page.all("span", class_="value")] == ["1", "true", "a\\x00b"]

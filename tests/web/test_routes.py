@@ -16,38 +16,108 @@ from minitrace.web.app import create_app
 from minitrace.web.headers import SECURITY_HEADERS
 from tests.samples import TRACE, span, span_id
 
-TELEMETRY = ["/v1/traces", "/v1/traces/", "/v1/logs", "/v1/logs/", "/v1/metrics", "/v1/metrics/"]
+TELEMETRY = [
+    "/v1/traces",
+    "/v1/traces/",
+    "/v1/logs",
+    "/v1/logs/",
+    "/v1/metrics",
+    "/v1/metrics/",
+    "/api/v2/spans",
+]
+CALLS = [
+    *(
+        f"/opentelemetry.proto.collector.{signal.lower()}.v1.{signal}Service/Export"
+        for signal in ("Trace", "Logs", "Metrics")
+    ),
+    "/grpc.health.v1.Health/Check",
+]
 # a path of each route -> an address that it answers
 PAGES = {
     "/": "/",
     "/search": "/search",
+    "/search/export": "/search/export?format=jaeger",
+    "/live": "/live",
+    "/logs": "/logs",
+    "/api/logs": "/api/logs",
+    "/live/stream": "/live/stream",
+    "/live/traces.ndjson": "/live/traces.ndjson?stream",
+    "/live/count.json": "/live/count.json",
     "/trace/{trace_id}": f"/trace/{TRACE.hex()}",
     "/trace/{trace_id}/rows.json": f"/trace/{TRACE.hex()}/rows.json",
+    "/trace/{trace_id}/logs.json": f"/trace/{TRACE.hex()}/logs.json",
     "/trace/{trace_id}/find": f"/trace/{TRACE.hex()}/find?q=a",
     "/trace/{trace_id}/stream": f"/trace/{TRACE.hex()}/stream",
     "/trace/{trace_id}/otlp.json": f"/trace/{TRACE.hex()}/otlp.json",
+    "/trace/{trace_id}/jaeger.json": f"/trace/{TRACE.hex()}/jaeger.json",
     "/trace/{trace_id}/tree.txt": f"/trace/{TRACE.hex()}/tree.txt",
     "/trace/{trace_id}/summary.md": f"/trace/{TRACE.hex()}/summary.md",
     "/trace/{trace_id}/saved.html": f"/trace/{TRACE.hex()}/saved.html",
     "/trace/{trace_id}/pin": f"/trace/{TRACE.hex()}/pin",
     "/trace/{trace_id}/span/{span_id}": f"/trace/{TRACE.hex()}/span/{span_id('a').hex()}",
     "/trace/{trace_id}/span/{span_id}/otlp.json": f"/trace/{TRACE.hex()}/span/{span_id('a').hex()}/otlp.json",
+    "/compare": f"/compare?a={TRACE.hex()}",
+    "/compare.json": f"/compare.json?a={TRACE.hex()}&b={TRACE.hex()}",
+    "/red": "/red",
+    "/metrics": "/metrics",
+    "/runs": "/runs",
+    "/map": "/map",
+    "/why": f"/why?trace={TRACE.hex()}",
+    "/why.json": f"/why.json?trace={TRACE.hex()}",
     "/theme": "/theme",
+    "/import": "/import",
+    "/import/{key}": "/import/0",
+    "/delete": "/delete",
+    "/removal": "/removal",
+    "/searches": "/searches",
+    "/searches/forget": "/searches/forget",
     "/favicon.svg": "/favicon.svg",
     "/_static/{version}/{name:path}": "/_static/0/minitrace.css",
+    "/_/runs": "/_/runs",
+    "/_/runs/{id}/end": "/_/runs/1f/end",
+    "/_/runs.json": "/_/runs.json",
     "/_/welcome/stream": "/_/welcome/stream",
+    "/_/receiver": "/_/receiver",
+    "/_/receiver/stream": "/_/receiver/stream",
+    "/_/receiver.json": "/_/receiver.json",
+    "/_/complete": "/_/complete?q=sta",
     "/api/search": "/api/search",
     "/api/metrics/query_range": "/api/metrics/query_range?q=%7B%7D%7Crate()",
     "/api/metrics/query": "/api/metrics/query?q=%7B%7D%7Crate()",
+    "//api/metrics/query_range": "http://localhost:4318//api/metrics/query_range?q=%7B%7D%7Crate()",
+    "//api/metrics/query": "http://localhost:4318//api/metrics/query?q=%7B%7D%7Crate()",
     "/api/search/tags": "/api/search/tags",
     "/api/v2/search/tags": "/api/v2/search/tags",
     "/api/search/tag/{tag:path}/values": "/api/search/tag/service.name/values",
     "/api/v2/search/tag/{tag:path}/values": "/api/v2/search/tag/resource.service.name/values",
+    "/api/services": "/api/services",
+    "/api/services/{service:path}/operations": "/api/services/shop/operations",
+    "/api/operations": "/api/operations?service=shop",
+    "/api/traces": "/api/traces?service=shop",
+    "/api/dependencies": "/api/dependencies",
+    "/api/transform": "/api/transform",
+    "/api/metrics/latencies": "/api/metrics/latencies?service=shop&quantile=0.95",
+    "/api/metrics/calls": "/api/metrics/calls?service=shop",
+    "/api/metrics/errors": "/api/metrics/errors?service=shop",
+    "/api/metrics/minstep": "/api/metrics/minstep",
+    "/api/v3/services": "/api/v3/services",
+    "/api/v3/operations": "/api/v3/operations?service=shop",
+    "/api/v3/trace-summaries": "/api/v3/trace-summaries",
+    "/api/v3/traces": "/api/v3/traces",
+    "/api/v3/traces/{trace_id}": f"/api/v3/traces/{TRACE.hex()}",
+    "/api/v3/dependencies": "/api/v3/dependencies",
+    "/api/archive/{trace_id}": f"/api/archive/{TRACE.hex()}",
     "/api/traces/{trace_id}": f"/api/traces/{TRACE.hex()}",
+    "/api/v2/traces/{trace_id}": f"/api/v2/traces/{TRACE.hex()}",
+    "//api/v2/traces/{trace_id}": f"http://localhost:4318//api/v2/traces/{TRACE.hex()}",
+    "/api/echo": "/api/echo",
+    "/api/status/buildinfo": "/api/status/buildinfo",
     "/healthz": "/healthz",
+    "/ready": "/ready",
     "/readyz": "/readyz",
+    "/health": "/health",
 }
-ADDRESSES = [*TELEMETRY, *PAGES.values(), "/nowhere"]
+ADDRESSES = [*TELEMETRY, *CALLS, *PAGES.values(), "/nowhere"]
 METHODS = ["POST", "PUT", "PATCH", "DELETE", "MADEUP"]
 HOSTILE = [
     {"sec-fetch-site": "cross-site"},
@@ -68,7 +138,7 @@ def app_routes() -> list[Route]:
 
 
 def test_every_route_is_in_the_table_of_this_test() -> None:
-    assert {route.path for route in app_routes()} == {*TELEMETRY, *PAGES}
+    assert {route.path for route in app_routes()} == {*TELEMETRY, *CALLS, *PAGES}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -112,7 +182,7 @@ async def test_another_name_reaches_nothing(client: httpx.AsyncClient, store: St
 
 async def test_every_answer_carries_the_headers(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("a")])
-    answers = [await client.get(address) for address in ADDRESSES if not address.endswith("/stream")]
+    answers = [await client.get(address) for address in ADDRESSES if not address.endswith("stream")]
     answers.append(
         await client.post("/v1/traces", content=b"x" * 1_000_001, headers={"content-type": "application/json"})
     )
@@ -127,7 +197,7 @@ async def test_every_answer_carries_the_headers(client: httpx.AsyncClient, store
 async def test_no_page_is_shared_with_other_origins(client: httpx.AsyncClient) -> None:
     for address in [*PAGES.values(), "/nowhere"]:
         for origin in ("http://localhost:3000", "http://localhost:4318"):
-            if address.endswith("/stream"):
+            if address.endswith("stream"):
                 continue
             response = await client.get(address, headers={"origin": origin})
             assert not [name for name in response.headers if name.startswith("access-control")], address

@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from minitrace.config import Config
-from minitrace.model import Event, Link, Resource, Scope, Span, Status, StatusCode
+from minitrace.model import Event, Link, Resource, Scope, Span, Status, StatusCode, Trace
 from minitrace.store.store import Store
 from minitrace.web import saved, static
 from minitrace.web.app import create_app
-from tests.samples import MS, T0, TRACE, span, span_id, trace_id
+from tests.samples import MS, T0, TRACE, record, span, span_id, trace_id
 from tests.web.pagetext import Page
 from tests.web.test_xss import SAMPLES, _harmless
 
@@ -71,6 +71,19 @@ async def test_it_is_a_download_named_after_the_trace(client: httpx.AsyncClient,
     assert answer.headers["content-disposition"] == f'attachment; filename="trace-{TRACE.hex()[:8]}.html"'
 
 
+async def test_a_trace_that_no_store_has_makes_the_same_file(client: httpx.AsyncClient, store: Store) -> None:
+    spans = [
+        *many(30),
+        span("failed", "29", start_ms=40, status=Status(StatusCode.ERROR, "no")),
+        span("orphan", "gone"),
+    ]
+    await store.add(spans)
+    served = (await store.trace(TRACE)).spans
+    alone = "".join(saved.standing_alone(Trace(TRACE, served), now_ns=T0))
+    (saved_at,) = re.findall("saved from minitrace on (.*) UTC", alone)
+    assert alone == re.sub("(saved from minitrace on ).*( UTC)", rf"\g<1>{saved_at}\2", await save(client))
+
+
 async def test_a_thousand_spans_with_ten_attributes_are_below_a_megabyte(
     client: httpx.AsyncClient, store: Store
 ) -> None:
@@ -112,19 +125,19 @@ async def test_nothing_in_it_leads_elsewhere(client: httpx.AsyncClient, store: S
 
 def test_the_modules_are_one_script_without_imports() -> None:
     script = saved.script()
-    assert not re.search(r"^\s*(?:import|export)\b", script, re.MULTILINE)
+    assert not re.search(r"(?:^|[;}])\s*(?:import|export)\b", script, re.MULTILINE)
     assert "import(" not in script
     assert "</script" not in script
     assert "<!--" not in script
-    assert 'const { Waterfall, parts } = modules["waterfall.js"];' in script
+    assert 'const { Waterfall,parts } = modules["waterfall.js"];' in script
 
 
 def test_each_module_has_what_others_ask_of_it() -> None:
     for name in saved.MODULES:
         for asked, module in saved._IMPORT.findall(static.FILES[name].decode()):
             text = static.FILES[module].decode()
-            for export in asked.split(", "):
-                assert re.search(rf"^export (?:\w+ |.*, ){export}\b", text, re.MULTILINE), (name, export)
+            for export in asked.split(","):
+                assert re.search(rf"\bexport (?:\w+ |[^;]*,){export}\b", text), (name, export)
             assert saved.MODULES.index(module) < saved.MODULES.index(name)
 
 
@@ -214,6 +227,45 @@ async def test_it_has_all_that_spans_carry(client: httpx.AsyncClient, store: Sto
         0,
         1,
     ]
+
+
+async def test_spans_have_their_log_records_and_the_root_those_of_no_span(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    await store.add([span("a"), span("b", "a", start_ms=2)])
+    await store.add_logs([
+        record("declined\nfor good", at_ms=3, trace=TRACE, span="b", severity=17, attributes={"order": 7}),
+        record({"n": 1}, at_ms=1, trace=TRACE),
+        record("elsewhere", trace="other"),
+    ])  # fmt: skip
+    coded = spans_of(await save(client))
+    a, b = (one["groups"] for one in coded["spans"])
+    assert a[1] == ["Logs of no span here", [{"title": '{"n": 1}', "remark": "+1\u2009ms"}]]
+    (title, (line,)) = b[1]
+    assert (title, line["title"], line["remark"]) == ("Logs", "declined", "+1\u2009ms ⨯ error")
+    assert [[coded["keys"][key], *rest] for key, *rest in map(coded["pairs"].__getitem__, line["pairs"])] == [
+        ["body", "declined\nfor good"],
+        ["order", "7", "int"],
+    ]
+
+
+async def test_of_many_log_records_those_of_trouble_are_kept_and_the_rest_is_said(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    await store.add([span("a")])
+    said = [
+        record(f"step {n} of the saga " + "x" * 80, at_ms=n, trace=TRACE, span="a", severity=9) for n in range(5000)
+    ]
+    await store.add_logs([*said, record("y" * 9000, at_ms=6000, trace=TRACE, span="a", severity=17)])
+    html = await save(client)
+    (groups,) = (one["groups"] for one in spans_of(html)["spans"])
+    assert len(groups[1][1]) == saved.MOST_RECORDS
+    assert groups[1][1][-1]["title"] == "y" * 500
+    assert groups[2] == [
+        "Logs that are not in this file",
+        [{"note": "4\u2009001 log records of the trace: open it in minitrace"}],
+    ]
+    assert len(html.encode()) < 400_000
 
 
 async def test_a_span_without_times_says_so(client: httpx.AsyncClient, store: Store) -> None:

@@ -6,7 +6,8 @@ import re
 
 from minitrace.analysis.tree import Tree, tree
 from minitrace.model import Span, Status, StatusCode, Trace
-from minitrace.web.service_graph import HEIGHT, MAX_DRAWN, WIDTH, Arrow, ServiceGraph, service_graph
+from minitrace.web.boxes import HEIGHT, WIDTH
+from minitrace.web.service_graph import MAX_DRAWN, Arrow, ServiceGraph, service_graph
 from tests.samples import TRACE, span
 
 FAILED = Status(StatusCode.ERROR)

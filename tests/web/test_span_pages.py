@@ -14,7 +14,7 @@ from minitrace.otlp.decode import decode_traces
 from minitrace.store.store import Store
 from minitrace.web.details import MAX_EVENTS
 from minitrace.web.span_pages import MAX_ALIKE
-from tests.samples import MS, T0, span, span_id, trace_id
+from tests.samples import MS, T0, record, span, span_id, trace_id
 from tests.web.pagetext import HTML, Element, Page, get, part, plain, url
 
 FAILED = Status(StatusCode.ERROR, "card declined")
@@ -36,7 +36,7 @@ def of(name: str, trace: str = "a") -> str:
 def asked_by(page: Page) -> list[str]:
     """The queries that links lead to."""
     hrefs = [urlsplit(a.attributes["href"]) for a in page.all("a")]
-    return [parse_qs(href.query)["text"][0] for href in hrefs if href.path == "/search" and href.query]
+    return [parse_qs(href.query)["q"][0] for href in hrefs if href.path == "/search" and href.query]
 
 
 def _rich_span() -> Span:
@@ -141,6 +141,22 @@ async def test_a_link_leads_to_its_trace_where_that_is_stored(client: httpx.Asyn
     assert f"{'99' * 16} {'98' * 8} not stored" in page.text
 
 
+async def test_a_server_that_shares_its_clients_id_has_it_as_its_parent_and_is_that_of_what_it_did(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    asks = span("asks", "root", id="x", trace="a", kind=Kind.CLIENT)
+    answers = span("answers", "root", id="x", trace="a", kind=Kind.SERVER)
+    await store.add([span("root", trace="a"), asks, answers, span("select", "x", trace="a")])
+
+    async def parents(name: str) -> list[str]:
+        page = await get(client, of(name))
+        cells = page.all("div", class_="parent")
+        return [link.text for link in page.all("a") if any(cell in link.parents for cell in cells)]
+
+    assert await parents("select") == ["answers"]
+    assert sorted(await parents("x")) == ["asks", "root"]
+
+
 async def test_a_parent_is_a_link_where_it_was_received(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("child", "parent", trace="a"), span("orphan", "lost", trace="a"), span("parent", trace="a")])
     parent, lost = span_id("parent").hex(), span_id("lost").hex()
@@ -158,14 +174,14 @@ async def test_htmx_gets_the_span_alone(client: httpx.AsyncClient, store: Store)
 async def test_spans_that_share_an_id_are_all_shown(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("one", trace="a", id="x"), span("two", trace="a", id="x")])
     page = await get(client, of("x"))
-    assert [h2.text for h2 in page.all("h2")] == ["one", "two"]
+    assert [h2.text for h2 in page.all("h2") if not h2.inside("dialog")] == ["one", "two"]
     assert "2 spans of this trace have this id." in page.text
 
 
 async def test_of_many_spans_that_share_an_id_the_first_are_shown(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span(f"op {n}", trace="a", id="x", start_ms=n) for n in range(MAX_ALIKE + 2)])
     page = await get(client, of("x"))
-    assert len(page.all("h2")) == MAX_ALIKE
+    assert len([h2 for h2 in page.all("h2") if not h2.inside("dialog")]) == MAX_ALIKE
     assert "12 spans of this trace have this id; the first 10 are shown." in page.text
 
 
@@ -199,7 +215,7 @@ async def test_each_value_leads_to_spans_with_it_and_to_those_without(client: ht
         "{ span.n != 2 }",
     ]
     assert '{ resource.service.name = "shop" }' in asked
-    found = await get(client, "/search?text=" + quote("{ span.n != 2 }"))
+    found = await get(client, "/search?q=" + quote("{ span.n != 2 }"))
     assert "other" in found.text
     assert "get" not in [name.text for name in found.all("span", class_="name")]
 
@@ -333,3 +349,13 @@ async def test_links_keep_how_the_trace_is_seen(client: httpx.AsyncClient, store
     assert page.one("a", class_="close").attributes["href"] == f"{url('a')}?view=table&find=x"
     (parent,) = page.all("a", data_span=span_id("a").hex())
     assert parent.attributes["href"] == f"{url('a')}?view=table&span={span_id('a').hex()}&find=x#detail"
+
+
+async def test_a_span_leads_to_what_its_service_logged_meanwhile(client: httpx.AsyncClient, store: Store) -> None:
+    """Also where it logged nothing itself: what it waits for may be said in no trace."""
+    await store.add([span("charge", trace="a", service="pay", start_ms=10, duration_ms=30)])
+    await store.add_logs([record(f"at {ms}", at_ms=ms, service="pay") for ms in (5, 15, 39, 45)])
+    page = await get(client, of("charge"))
+    (link,) = [link for link in page.all("a") if link.text == "Of pay meanwhile"]
+    found = await get(client, link.attributes["href"])
+    assert [one.text for one in found.all("summary") if one.text != "Exact times"] == ["at 39", "at 15"]

@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from minitrace.store.store import Store
 from minitrace.web import static
+from tests.samples import span, trace_id
 
 
 @pytest.mark.parametrize("name", static.FILES)
@@ -63,9 +65,21 @@ def test_a_template_cannot_name_a_file_that_is_not_packaged() -> None:
         static.url("nothing.css")
 
 
-def test_modules_are_served_without_comments_and_indentation() -> None:
-    text = "// why\nfunction a() {\n  // because\n  return 1; // one\n}\n\n"
-    assert static.without_comments(text) == "function a() {\nreturn 1;\n}\n"
+def test_modules_are_served_without_comments_and_spaces_that_say_nothing() -> None:
+    text = "// why\nfunction a() {\n  // because\n  return [1, 2 + +b]; // one\n}\n\n"
+    assert static.lean_module(text) == "function a(){return[1,2 + +b];}\n"
+
+
+def test_texts_of_a_module_are_served_as_they_are() -> None:
+    assert static.lean_module('a = "b, \\" { c }" + `d = ${ e } ;`;\n') == 'a="b, \\" { c }" + `d = ${ e } ;`;'
+
+
+def test_no_module_of_ours_has_a_text_within_a_text_or_a_pattern_with_spaces() -> None:
+    """Their spaces would be lost."""
+    for file in (Path(static.__file__).parent / "static").glob("*.js"):
+        for text, _ in static.TEXT_OR_SIGNS.findall(file.read_text()):
+            assert text.count("${") == len(re.findall(r"\$\{(?:[^{}]|\{[^{}]*\})*\}", text)), f"{file.name}: {text}"
+        assert not re.search(r"[(=,:] ?/[^/ \n]+ [^/\n]*/[a-z]*[.,);]", file.read_text()), file.name
 
 
 def test_no_module_of_ours_has_a_text_that_looks_like_a_comment() -> None:
@@ -84,4 +98,15 @@ def test_no_module_of_ours_has_a_text_of_several_lines() -> None:
 
 def test_style_sheets_are_served_without_spaces_that_say_nothing() -> None:
     text = "/* why\nnot */\n@layer page {\n  .a :is(b, c) { margin: 0 1px; width: calc(1px + 2px); }\n}\n"
-    assert static.without_spaces(text) == "@layer page{.a :is(b,c){margin:0 1px;width:calc(1px + 2px)}}"
+    assert static.lean_sheet(text) == "@layer page{.a :is(b,c){margin:0 1px;width:calc(1px + 2px)}}"
+
+
+async def test_the_page_of_a_trace_loads_no_more_of_ours_than_agreed(client: httpx.AsyncClient, store: Store) -> None:
+    """40 kB of JavaScript, 20 kB of style sheets, with what the modules import."""
+    await store.add([span("a", trace="t")])
+    page = (await client.get(f"/trace/{trace_id('t').hex()}")).text
+    loaded = [name for name in static.FILES if f"/{name}" in page and not name.startswith("vendor/")]
+    assert {"page.js", "served.js", "trace.js", "rows.js", "waterfall.js"} == {n for n in loaded if n.endswith(".js")}
+    sizes = {kind: sum(len(static.FILES[n]) for n in loaded if n.endswith(kind)) for kind in (".js", ".css")}
+    assert sizes[".js"] <= 40_000
+    assert sizes[".css"] <= 20_000

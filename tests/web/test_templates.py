@@ -61,7 +61,7 @@ MODULE_RULES = {
         r"cssText|setAttribute\(\s*[\"']style",
         ["x.style.cssText = y", 'x.setAttribute("style", y)'],
     ),
-    "something left in the browser": (r"localStorage|sessionStorage|indexedDB", ["localStorage.x = 1"]),
+    "something left in the browser": (r"localStorage|indexedDB", ["localStorage.x = 1"]),
     "htmx 2": (r"htmx:[a-z]+[A-Z]", ["htmx:afterSwap"]),
     "an address elsewhere": (r"https?://", ['fetch("https://x")']),
 }
@@ -85,7 +85,12 @@ def test_templates_keep_the_rules() -> None:
 
 
 def test_modules_keep_the_rules() -> None:
-    assert _violations(MODULES, MODULE_RULES) == []
+    asked = "search.js: something left in the browser: localStorage"  # what a person typed, no telemetry
+    assert set(_violations(MODULES, MODULE_RULES)) <= {asked}
+
+
+def test_marks_alone_are_kept_while_a_tab_is_open() -> None:
+    assert [name for name, source in MODULES.items() if "sessionStorage" in source] == ["compare-marks.js", "page.js"]
 
 
 def test_the_style_sheet_keeps_the_rules() -> None:
@@ -122,5 +127,5 @@ def test_every_template_says_what_it_is(name: str) -> None:
 
 def test_what_htmx_replaces_is_named_as_its_block() -> None:
     for name, source in TEMPLATES.items():
-        blocks = set(env.get_template(name).blocks) - {"main", "title", "lookup", "head"}
+        blocks = set(env.get_template(name).blocks) - {"main", "title", "lookup", "head", "keys"}
         assert blocks <= set(re.findall(r'\bid="([\w-]+)"', source)), name

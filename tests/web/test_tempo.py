@@ -8,11 +8,11 @@ import math
 import httpx
 import pytest
 
-from minitrace.model import Kind, Span, Status, StatusCode
+from minitrace.model import Kind, Resource, Span, Status, StatusCode, Value
 from minitrace.otlp import json as otlp_json
+from minitrace.otlp import messages
 from minitrace.otlp.decode import decode_traces
 from minitrace.otlp.encode import traces_data
-from minitrace.store import store as store_module
 from minitrace.store.store import Store
 from tests.samples import T0, TRACE, span, span_id
 
@@ -109,6 +109,31 @@ async def test_fields_and_aggregates_come_along_with_their_types(client: httpx.A
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (200, 404, [{"intValue": "200"}, {"intValue": "404"}]),
+        (200, 0.5, [{"intValue": "200"}, {"doubleValue": 0.5}]),  # both are numbers
+        (200, "404", [{"stringValue": "200"}, {"stringValue": "404"}]),
+        (0.5, "404", [{"stringValue": "0.5"}, {"stringValue": "404"}]),
+        (True, "no", [{"stringValue": "true"}, {"stringValue": "no"}]),
+        (True, 1, [{"stringValue": "true"}, {"stringValue": "1"}]),
+        (["a", "c"], "b", [{"stringValue": '["a", "c"]'}, {"stringValue": "b"}]),
+    ],
+)
+async def test_a_key_has_values_of_one_type_throughout_an_answer(
+    client: httpx.AsyncClient, store: Store, first: Value, second: Value, told: list[dict[str, str]]
+) -> None:
+    await store.add([span("a", trace="1", attributes={"code": first, "n": 1})])
+    await store.add([span("b", trace="2", start_ms=-1, attributes={"code": second, "n": 2})])
+    found = (await client.get("/api/search", params={"q": "{ } | select(.code, .n)"})).json()["traces"]
+    attributes = [{a["key"]: a["value"] for a in trace["spanSets"][0]["spans"][0]["attributes"]} for trace in found]
+    assert [{"code": one["code"], "n": one["n"]} for one in attributes] == [
+        {"code": told[0], "n": {"intValue": "1"}},
+        {"code": told[1], "n": {"intValue": "2"}},
+    ]
+
+
 async def test_groups_are_spansets_of_one_trace(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("a"), span("b", "a"), span("c", "a", service="pay")])
     (trace,) = (await client.get("/api/search", params={"q": "{ } | by(resource.service.name)"})).json()["traces"]
@@ -130,6 +155,10 @@ async def test_groups_are_spansets_of_one_trace(client: httpx.AsyncClient, store
         ({"start": "1699999999", "end": "1700000001"}, True),
         ({"start": "1700000000", "end": "1700000001"}, True),
         ({"start": "1700000001", "end": "1700000002"}, False),
+        ({"start": "1700000000009000000", "end": "1800000000000000000"}, True),  # nanoseconds: 1 ms before its end
+        ({"start": "1700000000200000000", "end": "1800000000000000000"}, False),
+        ({"words": "charge"}, True),
+        ({"words": "charge refund"}, False),
         ({"q": TRACE.hex()}, True),
     ],
 )
@@ -162,6 +191,8 @@ async def test_a_search_cut_by_the_deadline_says_that_its_job_is_not_done(
         ({"minDuration": "5"}, "'5' is not a duration: write 250ms, 1.5s or 2m"),
         ({"minDuration": "5s", "maxDuration": "1s"}, "maxDuration is below minDuration"),
         ({"start": "5"}, "start and end go together"),
+        ({"q": "{ }", "words": "charge"}, "q and words do not go together"),
+        ({"sort": "age"}, "sort='age' is no order: use -start, start, -duration"),
         ({"start": "5", "end": "5"}, "end=5 is not after start=5"),
         ({"start": "x", "end": "5"}, "start='x' is not a whole number"),
         ({"limit": "0"}, "limit='0' is not a whole number from 1"),
@@ -199,6 +230,25 @@ async def test_a_trace_as_json_has_base64_ids_and_names(client: httpx.AsyncClien
     assert (first["traceId"], first["kind"], first["startTimeUnixNano"]) == (
         "YSB0cmFjZSBvZiB0ZXN0cw==", "SPAN_KIND_SERVER", str(T0),
     )  # fmt: skip
+
+
+async def test_a_trace_comes_in_pieces_and_whole(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span(f"{n}", service=f"{n % 3}", start_ms=n) for n in range(500)])
+    content = (await client.get(f"/api/traces/{TRACE.hex()}", headers={"accept": "application/protobuf"})).content
+    assert sorted(int(span.name) for span in decode_traces(content, is_json=False).spans) == list(range(500))
+    batches = (await client.get(f"/api/traces/{TRACE.hex()}")).json()["batches"]
+    names = [span["name"] for batch in batches for scope in batch["scopeSpans"] for span in scope["spans"]]
+    assert sorted(map(int, names)) == list(range(500))
+
+
+async def test_grafana_gets_no_resource_without_attributes_and_no_time_below_zero(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    await store.add([span("a", resource=Resource(), duration_ms=-5), span("b", "a", resource=Resource(), end_ns=0)])
+    content = (await client.get(f"/api/traces/{TRACE.hex()}", headers={"accept": "application/protobuf"})).content
+    (group,) = messages.TracesData.FromString(content).resource_spans
+    assert [(a.key, a.value.string_value) for a in group.resource.attributes] == [("service.name", "unknown_service")]
+    assert [s.end_time_unix_nano - s.start_time_unix_nano for s in group.scope_spans[0].spans] == [0, 0]
 
 
 OTLP_JSON = {
@@ -255,14 +305,8 @@ async def test_short_ids_are_padded(client: httpx.AsyncClient, store: Store, tex
 async def test_ids_that_are_none_and_traces_that_are_not_there(
     client: httpx.AsyncClient, text: str, status: int
 ) -> None:
-    response = await client.get(f"/api/traces/{text}")
-    assert (response.status_code, response.headers["content-type"]) == (status, "text/plain; charset=utf-8")
-
-
-async def test_health_and_readiness(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
-    monkeypatch.setattr(store_module, "MAX_WAITING_BYTES", 0)
-    assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz")] == [200, 503]
+    response = await client.get(f"/api/traces/{text}", headers={"accept": "application/protobuf"})
+    assert (response.status_code, bool(response.content)) == (status, status == 400)
 
 
 async def test_an_unknown_path_of_the_api_is_404_as_text(client: httpx.AsyncClient) -> None:

@@ -57,6 +57,19 @@ async def test_exemplars_are_spans_with_their_trace(client: httpx.AsyncClient, s
     )  # fmt: skip
 
 
+async def test_an_exemplar_of_what_is_only_counted_stands_on_the_line(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("a", start_ms=500), span("b", start_ms=1200), span("c", start_ms=1700)])
+    (series,) = (await asked(client, "{ } | rate()", exemplars="100"))["series"]
+    assert [sample["value"] for sample in series["samples"]] == [0, 1, 2]
+    assert [exemplar["value"] for exemplar in series["exemplars"]] == [1, 2, 2]
+
+
+async def test_an_exemplar_whose_sample_is_left_out_has_no_value(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("a", start_ms=500), span("b", start_ms=1200), span("c", start_ms=1700)])
+    (series,) = (await asked(client, "{ } | rate() > 1", exemplars="100"))["series"]
+    assert [exemplar["value"] for exemplar in series["exemplars"]] == ["NaN", 2, 2]
+
+
 @pytest.mark.parametrize(
     ("start", "end"),
     [

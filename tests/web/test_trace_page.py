@@ -104,10 +104,10 @@ async def test_what_cannot_be_pinned_is_said(
 
 async def test_a_pin_that_cannot_be_written_is_503(client: httpx.AsyncClient, store: Store) -> None:
     await store.add([span("checkout", trace="a")])
-    await store._in_writer(store._writer.connection.execute, "PRAGMA query_only = ON")
+    await store._writing.run(store._writer.connection.execute, "PRAGMA query_only = ON")
     answer = await client.post(f"{url('a')}/pin", data={"pinned": "1"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    await store._in_writer(store._writer.connection.execute, "PRAGMA query_only = OFF")
+    await store._writing.run(store._writer.connection.execute, "PRAGMA query_only = OFF")
     assert (await client.post(f"{url('a')}/pin", data={"pinned": "1"})).status_code == 303
 
 

@@ -9,16 +9,16 @@ import httpx
 import pytest
 
 from minitrace.analysis.tree import tree
-from minitrace.model import Kind, Span, Status, StatusCode, Trace
+from minitrace.model import Kind, LogRecord, Span, Status, StatusCode, Trace
 from minitrace.otlp import json as otlp_json
 from minitrace.otlp.encode import traces_data
 from minitrace.store.store import Store
 from minitrace.web.views import subtree
-from tests.samples import TRACE, span, span_id
-from tests.web.pagetext import Element, Page, get, plain, url
+from tests.samples import TRACE, record, span, span_id
+from tests.web.pagetext import Element, Page, get, part, plain, url
 
 FAILED = Status(StatusCode.ERROR)
-VIEWS = ("flame", "table", "stats", "services", "json")
+VIEWS = ("flame", "table", "stats", "services", "logs", "json")
 
 
 def _checkout(trace: str = "a") -> list[Span]:
@@ -56,7 +56,7 @@ async def test_links_of_a_view_keep_the_rest_of_the_address(store: Store, client
         link for link in page.all("a") if any("view" in p.attributes.get("class", "").split() for p in link.parents)
     ]
     kept = [link for link in inside if urlsplit(link.attributes["href"]).path == url("a")]
-    assert kept or view == "json"
+    assert kept or view in ("json", "logs")
     assert all(_asks(link)["skew"] == "raw" for link in kept)
 
 
@@ -179,7 +179,7 @@ async def test_a_group_leads_to_its_spans_in_the_timeline_and_in_all_traces(
     searches = [link for link in page.all("a") if link.text == "In all traces"]
     assert _asks(timelines[1]) == {"find": query}
     assert urlsplit(searches[1].attributes["href"]).path == "/search"
-    assert _asks(searches[1]) == {"text": query}
+    assert _asks(searches[1]) == {"q": query}
     assert (await client.get(searches[1].attributes["href"])).status_code == 200
 
 
@@ -248,3 +248,72 @@ async def test_of_a_long_trace_the_beginning_is_shown_as_json(
 
 async def test_views_of_a_trace_that_is_not_stored_are_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{url('a')}?view=flame")).status_code == 404
+
+
+def _said() -> list[LogRecord]:
+    return [
+        record("card declined", at_ms=15, trace="a", span="charge", service="payment", severity=17),
+        record("asking the bank", at_ms=12, trace="a", span="charge", service="payment", severity=9),
+        record("starting", at_ms=1, trace="a", severity=5),
+        record("of another trace", at_ms=1, trace="b", span="charge"),
+    ]
+
+
+async def test_the_logs_of_a_trace_are_in_the_order_of_time_beside_their_spans(
+    store: Store, client: httpx.AsyncClient
+) -> None:
+    await store.add_logs(_said())
+    page = await _view(store, client, "view=logs")
+    assert _said_in(page) == ["+1 ms debug starting", "+12 ms info asking the bank", "+15 ms ⨯ error card declined"]
+    links = [link for link in page.all("a") if plain(link.text) == "span"]
+    assert [_asks(link)["span"] for link in links] == [span_id("charge").hex()] * 2
+    assert _asks(_link(page, "Logs 3")) == {"view": "logs"}
+
+
+async def test_the_logs_of_a_trace_can_be_those_that_are_bad_enough(store: Store, client: httpx.AsyncClient) -> None:
+    await store.add_logs(_said())
+    page = await _view(store, client, "view=logs")
+    assert _asks(_link(page, "Error and worse")) == {"view": "logs", "level": "error"}
+    assert _said_in(await get(client, f"{url('a')}?view=logs&level=error")) == ["+15 ms ⨯ error card declined"]
+    assert "level" not in _asks(_link(await get(client, f"{url('a')}?view=logs&level=error"), "Table"))
+
+
+async def test_a_trace_without_logs_says_so(store: Store, client: httpx.AsyncClient) -> None:
+    page = await _view(store, client, "view=logs")
+    assert "No log record names this trace." in page.text
+    assert [link.text for link in page.all("a") if link.text.startswith("Logs")] == ["Logs", "Logs"]
+
+
+async def test_the_panel_of_a_span_has_its_own_logs(store: Store, client: httpx.AsyncClient) -> None:
+    await store.add_logs(_said())
+    await store.add(_checkout())
+    panel = await get(client, f"{url('a')}/span/{span_id('charge').hex()}", part("aside#detail"))
+    assert _said_in(panel) == ["+2 ms info asking the bank", "+5 ms ⨯ error card declined"]
+    assert any("logs.css" in link.attributes["href"] for link in panel.all("link"))
+    other = await get(client, f"{url('a')}/span/{span_id('bank').hex()}", part("aside#detail"))
+    assert (_said_in(other), other.all("link")) == ([], [])
+
+
+async def test_rows_have_a_tick_for_each_log_record_also_for_those_that_come_later(
+    store: Store, client: httpx.AsyncClient
+) -> None:
+    async def ticks() -> list[object]:
+        answer = await client.get(f"{url('a')}/rows.json", headers={"If-None-Match": tags[-1]} if tags else {})
+        tags.append(answer.headers["etag"])
+        return [more["ticks"] for more in answer.json()["more"].values() if "ticks" in more]
+
+    tags: list[str] = []
+    await store.add(_checkout())
+    assert await ticks() == []
+    await store.add_logs(_said())
+    assert await ticks() == [[[12_000_000, "info: asking the bank", 0], [15_000_000, "error: card declined", 1]]]
+
+
+def _said_in(page: Page) -> list[str]:
+    """When each listed record was said, how bad it is, and what it says."""
+    whens, levels = (page.all("span", class_=name) for name in ("when", "level"))
+    texts = [one for one in page.all("summary") if one.inside("li")]
+    return [
+        " ".join(filter(None, (plain(when.text), plain(level.text), plain(text.text))))
+        for when, level, text in zip(whens, levels, texts, strict=True)
+    ]

@@ -1,5 +1,5 @@
-// What every page gains from scripts: copy buttons, the theme without a reload, "/", completion of every word, tidy
-// URLs, a field that sifts attributes, a word on errors.
+// What every page gains from scripts: copy buttons, the theme without a reload, "/", tidy URLs, a field that sifts
+// attributes, files that are dropped, a word on errors.
 
 document.documentElement.classList.add("js");
 
@@ -51,27 +51,61 @@ on("submit", "form.theme", (form, { submitter: { value } }) => {
   for (const button of form.querySelectorAll("button")) button.ariaPressed = button.value === value;
 });
 
-const KEYS = {
-  "/": () => document.querySelector("[data-shortcut='/']")?.select(),
-  "?": () => document.getElementById("keys")?.showModal(),
-  v: () => document.querySelector(".views [aria-current] + a, .views:not(:has([aria-current] + a)) a")?.click(),
-};
+// "g", then a letter, leads to another page. "g" alone may mean something to the page itself.
+const CHORD_MS = 600;
+let gAt = -CHORD_MS;
+let typed = null; // while the menu is being fetched
+const isForPage = (event) =>
+  !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.("input, select, textarea") &&
+  !document.querySelector(":modal");
 document.addEventListener("keydown", (event) => {
-  if (!(event.key in KEYS) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (event.target.closest?.("input, select, textarea") || document.querySelector(":modal")) return;
+  if (typed !== null) {
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.key.length === 1) typed += event.key;
+    return;
+  }
+  if (!isForPage(event)) return;
+  const isChord = event.timeStamp - gAt < CHORD_MS;
+  gAt = event.key === "g" ? event.timeStamp : -CHORD_MS;
+  const link = isChord && document.querySelector(`nav [data-go="${CSS.escape(event.key)}"]`);
+  if (!link) return;
   event.preventDefault();
-  KEYS[event.key]();
+  event.stopPropagation();
+  link.click();
+}, true);
+
+// Files may be dropped on any page.
+addEventListener("dragenter", ({ dataTransfer }) => {
+  if (dataTransfer.types.includes("Files")) import("./drop.js");
 });
 
-// A browser's list completes the whole field: offer what was typed before the last word together with each of its words.
-on("input", "input[data-completes]", (field) => {
-  const before = field.value.slice(0, field.value.lastIndexOf(" ") + 1);
-  if (before === (field.dataset.before ?? "")) return;
-  field.dataset.before = before;
-  for (const option of field.list.options) {
-    option.dataset.word ??= option.value;
-    option.value = before + option.dataset.word;
-  }
+// Marks for comparing are shown where there are some.
+const marks = () => import("./compare-marks.js");
+addEventListener("pageshow", () => {
+  try {
+    if (sessionStorage.getItem("compare")) marks();
+  } catch { /* storage is switched off */ }
+});
+on("click", "[data-mark]", async (element) => (await marks()).toggle(element));
+
+// Modules of a page add theirs.
+export const KEYS = {
+  "/": () => document.querySelector("[data-shortcut='/']")?.select(),
+  "?": () => document.getElementById("keys")?.showModal(),
+  x: async () => (await marks()).mark(),
+  v: () => document.querySelector(".views [aria-current] + a, .views:not(:has([aria-current] + a)) a")?.click(),
+  ".": async () => {
+    typed = "";
+    const menu = await import("./menu.js").catch(() => toast("The server does not answer"));
+    menu?.open(typed);
+    typed = null;
+  },
+};
+document.addEventListener("keydown", (event) => {
+  if (!(event.key in KEYS) || event.defaultPrevented || !isForPage(event)) return;
+  event.preventDefault();
+  KEYS[event.key]();
 });
 
 // Leaves the attributes of a span that have the field's text in their key or value.
@@ -86,10 +120,14 @@ on("input", "input.sift", (field) => {
 
 // Fields left empty say nothing: keep them out of the address.
 function dropEmpty(fields) {
-  for (const [name, value] of [...fields]) if (value === "") fields.delete(name);
+  for (const name of new Set(fields.keys())) {
+    const values = fields.getAll(name).filter((value) => value !== "");
+    fields.delete(name);
+    for (const value of values) fields.append(name, value);
+  }
 }
 on("formdata", "form[method=get]", (form, { formData }) => dropEmpty(formData));
-on("htmx:config:request", "[hx-get]", (element, { detail }) => dropEmpty(detail.ctx.request.body ?? []));
+on("htmx:config:request", "[hx-get]", (element, { detail }) => dropEmpty(detail.ctx.request.body ?? new FormData()));
 
 document.addEventListener("htmx:response:error", ({ detail: { ctx } }) => {
   const { status } = ctx.response;

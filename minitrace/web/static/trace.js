@@ -4,9 +4,7 @@
 import { CUT, MISSING, NO_SPAN, RUN, Rows, clamp, integer, readView } from "./rows.js";
 import { Waterfall, parts } from "./waterfall.js";
 
-const ORDER = [
-  "view", "span", "find", "only", "show", "hide", "without", "min", "root", "t", "depth", "x", "runs", "skew", "gaps",
-];
+const ORDER = "view span find only show hide without min root t depth x runs skew gaps logs".split(" ");
 const MOST_TOGGLED = 40; // rows in the address; more are kept with the history's entry
 const LEAST_NS = 10; // of a zoom
 const ALIASES = { ArrowDown: "j", ArrowUp: "k", ArrowLeft: "h", ArrowRight: "l", "=": "+" };
@@ -72,7 +70,6 @@ export class Timeline {
 
   // Shows what an address says; `top` and `x` were kept with it, if somebody comes back to it.
   async #apply(params, { top, x }) {
-    clearTimeout(this.writing);
     this.params = params;
     const { chart } = this, anchor = chart.anchor(), { hasFocus } = chart;
     await this.#load(params);

@@ -142,6 +142,7 @@ export class Waterfall {
       if (line.axis !== this.axis) this.#bars(line, row);
       line.axis = this.axis;
     }
+    this.drawn?.(); // lane.js follows
   }
 
   #place(row, at) {
