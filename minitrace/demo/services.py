@@ -7,10 +7,11 @@ instrumentations that people load for each language, so that scope names look as
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from urllib.parse import unquote
 
-from minitrace.model import Attributes, Resource, Scope
+from minitrace.model import Attributes, LogRecord, Resource, Scope, Severity
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
 NAMESPACE = "demo-shop"
@@ -37,6 +38,7 @@ NODE = Language(
     {
         "server": ("@opentelemetry/instrumentation-http", "0.208.0"),
         "client": ("@opentelemetry/instrumentation-http", "0.208.0"),
+        "log": ("@opentelemetry/instrumentation-pino", "0.55.0"),
         "grpc": ("@opentelemetry/instrumentation-grpc", "0.208.0"),
         "redis": ("@opentelemetry/instrumentation-ioredis", "0.56.0"),
         "sql": ("@opentelemetry/instrumentation-pg", "0.61.0"),
@@ -64,6 +66,7 @@ GO = Language(
         "client": ("go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "0.63.0"),
         "grpc": ("go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc", "0.63.0"),
         "sql": ("github.com/XSAM/otelsql", "0.40.0"),
+        "log": ("go.opentelemetry.io/contrib/bridges/otelslog", "0.13.0"),
         "kafka": ("github.com/twmb/franz-go/plugin/kotel", "1.6.0"),
     },
 )
@@ -95,6 +98,7 @@ RUST = Language(
     {
         "server": ("axum-tracing-opentelemetry", "0.32.1"),
         "client": ("reqwest-tracing", "0.5.8"),
+        "log": ("opentelemetry-appender-tracing", "0.31.1"),
     },
 )
 RUBY = Language(
@@ -145,9 +149,9 @@ class Service:
 
     @cached_property
     def scopes(self) -> dict[str, Scope]:
-        """The scope for each role; ``app`` is the service's own code."""
+        """The scope for each role; ``app`` is the service's own code, ``log`` what logs."""
         libraries = {role: Scope(*library) for role, library in self.language.scopes.items()}
-        return {"app": Scope(f"{NAMESPACE}/{self.name}", self.version), **libraries}
+        return {"app": Scope(f"{NAMESPACE}/{self.name}", self.version), "log": Scope(self.name), **libraries}
 
 
 FRONTEND = Service("frontend", NODE, "4.12.0", port=3000)
@@ -160,3 +164,47 @@ INVENTORY = Service("inventory", JAVA, "2.7.0", port=9090, database="mysql")
 SHIPPING = Service("shipping", RUST, "1.3.0")
 EMAIL = Service("email", RUBY, "1.1.6")
 FULFILMENT = Service("fulfilment-worker", GO, "1.18.2")
+
+REGRESSED = {"inventory": "2.8.0", "payment": "5.1.0"}  # the versions that are worse, by service
+
+
+@dataclass
+class Release:
+    """What is deployed: `is_regressed` is the shop after a bad release; `extra` is said of every service."""
+
+    is_regressed: bool = False
+    extra: Attributes = field(default_factory=dict)
+    _resources: dict[str, Resource] = field(default_factory=dict, init=False)
+
+    def resource(self, service: Service) -> Resource:
+        """What a service says about itself; always the same."""
+        if service.name not in self._resources:
+            version = REGRESSED.get(service.name, service.version) if self.is_regressed else service.version
+            described = replace(service, version=version).resource
+            described.attributes = {**self.extra, **described.attributes}
+            self._resources[service.name] = described
+        return self._resources[service.name]
+
+    def record(
+        self, service: Service, time_ns: int, severity: Severity, body: str, attributes: Attributes | None = None
+    ) -> LogRecord:
+        """What a service says at a time, in no trace."""
+        return LogRecord(
+            time_ns,
+            time_ns,
+            severity,
+            severity.name,
+            body,
+            dict(attributes or {}),
+            resource=self.resource(service),
+            scope=service.scopes["log"],
+        )
+
+
+def read_attributes(text: str) -> Attributes:
+    """The value of OTEL_RESOURCE_ATTRIBUTES: ``team=shop,minitrace.run.id=1f``, percent-encoded.
+
+    See https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable
+    """
+    pairs = (pair.partition("=") for pair in text.split(","))
+    return {unquote(key.strip()): unquote(value.strip()) for key, equals, value in pairs if equals and key.strip()}

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
+from typing import NamedTuple
 
+from minitrace import present
 from minitrace.demo.failures import Failure, statement_timeout
-from minitrace.demo.services import CART, CATALOG, CHECKOUT, FULFILMENT, INVENTORY, PAYMENT, SHIPPING
+from minitrace.demo.incident import Incident
+from minitrace.demo.services import CART, CATALOG, CHECKOUT, FULFILMENT, INVENTORY, PAYMENT, SHIPPING, Release
 from minitrace.demo.steps import (
     CATEGORIES,
     PRODUCTS,
@@ -22,6 +25,7 @@ from minitrace.demo.steps import (
     described_order,
     fill_basket,
     get_cart,
+    milliseconds,
     number,
     pack_parcel,
     pay,
@@ -31,24 +35,39 @@ from minitrace.demo.steps import (
     recommendations,
     reserve,
     send_confirmation,
+    stock,
     store_order,
     visit,
 )
 from minitrace.demo.story import HTTP_STATUS, Story
-from minitrace.model import Attributes, Span
+from minitrace.model import Attributes, LogRecord, Severity, Span
 
 
-def shop_trace(rng: Random, end_ns: int) -> list[Span]:
-    """The spans of one request to the shop, the last of them ending at `end_ns`.
+class Telemetry(NamedTuple):
+    """What came of a request: its spans in order of start, and what was logged meanwhile."""
+
+    spans: list[Span]
+    records: list[LogRecord]
+
+
+def shop_trace(rng: Random, end_ns: int, release: Release | None = None) -> list[Span]:
+    """The spans alone of one request to the shop."""
+    return shop_request(rng, end_ns, release).spans
+
+
+def shop_request(
+    rng: Random, end_ns: int, release: Release | None = None, incident: Incident | None = None
+) -> Telemetry:
+    """What comes of one request to the shop, the last of its spans ending at `end_ns`.
 
     They may be of two traces, where a queue lies between and its consumer starts anew with a link.
-    The same `rng` state and `end_ns` give the same spans, ids included.
+    The same arguments give the same again, ids included.
     """
-    story = Story(rng)
+    story = Story(rng, release, is_short_of_connections=incident is not None and incident.meets(end_ns))
     (scenario,) = rng.choices(list(SCENARIOS), weights=list(SCENARIOS.values()))
     with suppress(Failure):  # the customer has seen it; its spans tell
         scenario(story)
-    return story.finish(end_ns)
+    return Telemetry(story.finish(end_ns), story.records)
 
 
 # What customers do
@@ -92,11 +111,13 @@ def search(story: Story) -> None:
             if story.chance(0.1):
                 story.query(SEARCH_SQL, table="products", ms=3_000, spread=0.001, fails=statement_timeout())
             hits = story.rng.randint(0, 24)
-            story.query(SEARCH_SQL, table="products", ms=1_350 if is_slow else 38, spread=0.2, rows=hits)
+            asked = story.query(SEARCH_SQL, table="products", ms=1_350 if is_slow else 38, spread=0.2, rows=hits)
             found.attributes["app.search.hits"] = hits
             found.attributes["app.search.hit_ratio"] = round(hits / 24, 3)
             if is_slow:
                 story.event("slow query", {"threshold_ms": 500, "plan": "Seq Scan on products p"})
+                story.log(Severity.WARN, f"slow query: {milliseconds(asked)} ms for {words!r}, Seq Scan on products p")
+            story.log(Severity.INFO, f"search for {words!r}: {present.count(hits, 'hit')}", {"app.search.hits": hits})
         with story.span("render SearchPage"):
             story.work(6)
 
@@ -110,8 +131,7 @@ def view_cart(story: Story) -> None:
             with branch(), story.rpc(CATALOG, "shop.catalog.v1.Catalog/GetPrices"):
                 prices(story, basket)
             with branch(), story.rpc(INVENTORY, "shop.inventory.v1.Inventory/CheckStock"):
-                stock_sql = "SELECT sku, on_hand FROM stock WHERE sku IN (?, ?, ?, ?, ?, ?)"
-                story.query(stock_sql, table="stock", ms=1.6, rows=len(basket))
+                stock(story, basket)
         with story.span("render CartPage"):
             story.work(4)
 
@@ -189,6 +209,7 @@ def import_stock(story: Story) -> None:
                     story.query("UPDATE stock_levels SET on_hand = $1 WHERE sku = $2", ms=3, table="stock_levels")
         story.query("INSERT INTO job_runs (name, started_at, changed) VALUES ($1, $2, $3)", ms=1.1, table="job_runs")
         job.attributes["app.job.changed"] = len(skus)
+        story.log(Severity.INFO, f"job reconcile-stock finished, {present.count(len(skus), 'product')} changed")
 
 
 def health(story: Story) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
 from minitrace.demo.failures import Failure, card_declined, model_timeout, out_of_stock
+from minitrace.demo.incident import EXHAUSTED, POOL_SIZE, SAID
 from minitrace.demo.services import CART, EMAIL, FRONTEND, FULFILMENT, RECOMMENDATION, SHIPPING
-from minitrace.demo.story import HTTP_STATUS, Block, Story
-from minitrace.model import Attributes, Kind, Span
+from minitrace.demo.story import HTTP_STATUS, MS, Story
+from minitrace.model import Attributes, Kind, Severity, Span
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ STOCK_SQL = "SELECT on_hand, reserved FROM stock WHERE sku = ? AND warehouse = '
 NEAREST_SQL = "SELECT sku FROM product_vectors ORDER BY embedding <=> $1 LIMIT 40"
 
 
-def visit(story: Story, method: str, route: str, path: str) -> Block:
-    """A customer's request, at the frontend."""
+@contextmanager
+def visit(story: Story, method: str, route: str, path: str) -> Iterator[Span]:
+    """A customer's request, at the frontend, which logs each."""
     customer: Attributes = {
         "server.address": "shop.example",
         "client.address": f"203.0.113.{story.rng.randint(1, 254)}",
@@ -65,12 +68,25 @@ def visit(story: Story, method: str, route: str, path: str) -> Block:
         "session.id": story.rng.randbytes(8).hex(),
         "app.customer.returning": story.chance(0.4),
     }
-    return story.serve(FRONTEND, method, route, path, customer)
+    with story.serve(FRONTEND, method, route, path, customer) as page:
+        began_ns = story.now_ns
+        try:
+            yield page
+        except Failure as failure:
+            severity = Severity.ERROR if failure.http_status >= 500 else Severity.WARN
+            story.log(severity, f"{method} {path} failed: {failure.message}")
+            raise
+        story.log(Severity.INFO, f"{method} {path} answered in {(story.now_ns - began_ns) // MS} ms")
 
 
 def number(story: Story) -> int:
     """A number as customers and orders have."""
     return story.rng.randint(10_000, 99_999)
+
+
+def milliseconds(span: Span) -> int:
+    """How long a span took, as a log line says it."""
+    return (span.end_ns - span.start_ns) // MS
 
 
 def fill_basket(rng: Random) -> list[Product]:
@@ -97,6 +113,7 @@ def cached(story: Story, key: str, load: Callable[[], None], *, probability: flo
     if is_hit:
         return
     story.event("cache.miss", {"cache.key": key})
+    story.log(Severity.DEBUG, f"not in the cache: {key}")
     load()
     story.redis(f"SET {key} ? EX 300")
 
@@ -113,6 +130,16 @@ def prices(story: Story, basket: list[Product]) -> None:
     story.query(PRICES_SQL, table="products", ms=2.2, rows=len(basket))
 
 
+def stock(story: Story, basket: list[Product]) -> None:
+    """What is left of products: all in one query, or, after a bad release, one product at a time."""
+    if story.release.is_regressed:
+        for _ in basket:
+            story.query(STOCK_SQL, table="stock", ms=1.6, rows=1)
+        return
+    stock_sql = "SELECT sku, on_hand FROM stock WHERE sku IN (?, ?, ?, ?, ?, ?)"
+    story.query(stock_sql, table="stock", ms=1.6, rows=len(basket))
+
+
 def get_cart(story: Story, basket: list[Product]) -> None:
     """The customer's cart, from Redis."""
     with story.rpc(CART, "shop.cart.v1.Cart/Get") as cart:
@@ -127,6 +154,7 @@ def recommendations(story: Story, product: Product) -> None:
             cached(story, f"related:{product.sku}", lambda: rank(story, product), probability=0.5)
     except Failure as failure:
         story.event("recommendations left out", {"reason": failure.message})
+        story.log(Severity.WARN, f"recommendations left out: {failure.message}", {"app.product.sku": product.sku})
 
 
 def rank(story: Story, product: Product) -> None:
@@ -169,6 +197,7 @@ def reserve(story: Story, basket: list[Product]) -> None:
             story.query("ROLLBACK", ms=0.4)
             raise out_of_stock(basket[-1].sku, 1)
         story.query("COMMIT", ms=2.8)
+        story.log(Severity.INFO, f"reserved {', '.join(product.sku for product in basket)}")
 
 
 def quote_shipping(story: Story) -> None:
@@ -178,6 +207,7 @@ def quote_shipping(story: Story) -> None:
             with branch():
                 story.external("POST", f"api.{carrier}.example", "/v2/rates", ms=45)
     story.event("offer chosen", {"app.carrier": "sparrow", "app.price": 4.9, "app.days": [2, 3]})
+    story.log(Severity.INFO, "sparrow chosen of 3 offers: 4.90 EUR, 2 to 3 days", {"app.carrier": "sparrow"})
 
 
 def pay(story: Story, order: str, *, declined: bool) -> None:
@@ -191,12 +221,26 @@ def pay(story: Story, order: str, *, declined: bool) -> None:
         while not declined and tries < 2 and story.chance(0.1):
             story.external("POST", GATEWAY, "/v1/charges", ms=60, status=503, resend=tries)
             story.event("retry", {"delay_ms": 100 * 2**tries})
+            story.log(Severity.WARN, f"{GATEWAY} answered 503, trying again in {100 * 2**tries} ms")
             story.work(100 * 2**tries, spread=0.05)
             tries += 1
         story.external("POST", GATEWAY, "/v1/charges", ms=240, status=402 if declined else 201, resend=tries)
         if declined:
             raise card_declined(f"ch_{story.rng.randbytes(8).hex()}")
-    story.query("INSERT INTO charges (order_id, amount, state) VALUES ($1, $2, $3)", table="charges", ms=2.6)
+    with story.connect(pool_size=POOL_SIZE):
+        wait_for_connection(story)
+    charge_ms = 190 if story.release.is_regressed else 2.6
+    story.query("INSERT INTO charges (order_id, amount, state) VALUES ($1, $2, $3)", table="charges", ms=charge_ms)
+    story.log(Severity.INFO, f"charged for {order}", {"app.order.id": order})
+
+
+def wait_for_connection(story: Story) -> None:
+    """No time at all, or seconds while somebody else has them."""
+    if not story.is_short_of_connections:
+        story.now_ns += MS // 20
+        return
+    story.log(Severity.WARN, EXHAUSTED, SAID)
+    story.work(2_300, spread=0.2)
 
 
 GATEWAY = "gateway.acquirer.example"
@@ -211,6 +255,7 @@ def store_order(story: Story, basket: list[Product]) -> None:
             line_sql = "INSERT INTO order_lines (order_id, sku, quantity, price) VALUES ($1, $2, $3, $4)"
             story.query(line_sql, table="order_lines", ms=1.2)
         story.query("COMMIT", ms=3.5)
+        story.log(Severity.INFO, f"order stored, {len(basket)} lines")
 
 
 def send_confirmation(story: Story, message: Span) -> None:
@@ -220,6 +265,7 @@ def send_confirmation(story: Story, message: Span) -> None:
             story.work(12)
         smtp: Attributes = {"server.address": "smtp.internal", "server.port": 587, "app.mail.recipients": 1}
         story.leaf("SMTP send", smtp, role="smtp", kind=Kind.CLIENT, ms=85)
+        story.log(Severity.INFO, "order_confirmation sent to 1 recipient")
 
 
 def pack_parcel(story: Story, message: Span) -> None:
@@ -231,4 +277,5 @@ def pack_parcel(story: Story, message: Span) -> None:
             booked.attributes[HTTP_STATUS] = 201
         with story.span("print label", {"app.printer": "ROT-1/4"}):
             story.work(30)
+            story.log(Severity.INFO, "label printed on ROT-1/4")
         story.query("UPDATE orders SET state = 'packed' WHERE id = $1", table="orders", ms=2.2)

@@ -10,18 +10,19 @@ with story.serve(FRONTEND, "GET", "/cart", "/cart"):                GET /cart
     story.work(4)                                                           └── HGETALL
 ```
 
-A `Failure` that leaves a block marks its span as ERROR, with the exception where it was raised.
+A `Failure` that leaves a block marks its span as ERROR, with the exception where it was raised, which is logged there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from random import Random
 
 from minitrace.demo.failures import Failure
-from minitrace.demo.services import Service
-from minitrace.model import Attributes, Event, Kind, Link, Span, Status, StatusCode
+from minitrace.demo.services import Release, Service
+from minitrace.model import Attributes, Event, Kind, Link, LogRecord, Severity, Span, Status, StatusCode
 
 MS = 1_000_000
 NETWORK_MS = 0.35  # one way, within a cluster
@@ -38,25 +39,34 @@ PARENT_KNOWN = 0x100  # OTLP's SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE
 PARENT_REMOTE = 0x200
 
 Block = AbstractContextManager[Span]
+_RELEASE = Release()
 
 
 class Story:
-    """What happens, on one clock that starts at 0; `finish` gives it a date."""
+    """What happens, on one clock that starts at 0; `finish` gives it a date.
 
-    def __init__(self, rng: Random) -> None:
+    `is_short_of_connections` says that payments have to wait for their database. `records` is what was logged.
+    """
+
+    def __init__(self, rng: Random, release: Release | None = None, *, is_short_of_connections: bool = False) -> None:
         self.rng = rng
+        self.release = release or _RELEASE
+        self.is_short_of_connections = is_short_of_connections
+        self.records: list[LogRecord] = []
         self.now_ns = 0
         self._spans: list[Span] = []
         self._open: list[tuple[Service, Span]] = []  # the innermost last
 
     def finish(self, end_ns: int) -> list[Span]:
-        """All spans, in order of start, the last of them ending at `end_ns`."""
+        """All spans, in order of start, the last of them ending at `end_ns`; `records` are dated alike."""
         shift = end_ns - max(span.end_ns for span in self._spans)
         for span in self._spans:
             span.start_ns += shift
             span.end_ns += shift
             for event in span.events:
                 event.time_ns += shift
+        dated = ((record, record.time_ns + shift) for record in self.records)
+        self.records = [replace(record, time_ns=time_ns, observed_ns=time_ns) for record, time_ns in dated]
         return sorted(self._spans, key=lambda span: span.start_ns)
 
     # Time and chance
@@ -124,7 +134,7 @@ class Story:
             attributes=dict(attributes or {}),
             links=list(links),
             flags=SAMPLED | PARENT_KNOWN | remote,
-            resource=service.resource,
+            resource=self.release.resource(service),
             scope=service.scopes[role],
         )
         self._spans.append(span)
@@ -160,6 +170,12 @@ class Story:
         """Something happens within the innermost span."""
         self._open[-1][1].events.append(Event(self.now_ns, name, attributes or {}))
 
+    def log(self, severity: Severity, body: str, attributes: Attributes | None = None) -> None:
+        """The service at work says something, in the innermost span."""
+        service, span = self._open[-1]
+        said = self.release.record(service, self.now_ns, severity, body, attributes)
+        self.records.append(replace(said, trace_id=span.trace_id, span_id=span.span_id, flags=SAMPLED))
+
     def _record(self, failure: Failure, span: Span) -> None:
         span.status = Status(StatusCode.ERROR, failure.message)
         span.attributes["error.type"] = failure.error_type
@@ -172,6 +188,8 @@ class Story:
             "exception.stacktrace": failure.stacktrace,
         }
         span.events.append(Event(self.now_ns, "exception", exception))
+        severity = Severity.ERROR if failure.http_status >= 500 else Severity.WARN
+        self.log(severity, f"{span.name}: {failure.message}", exception)
 
     # Requests between services
 
@@ -295,6 +313,18 @@ class Story:
             described["db.response.returned_rows"] = rows
         name = f"{operation} {table}".strip()
         return self.leaf(name, described, role="sql", kind=Kind.CLIENT, ms=ms, spread=spread, fails=fails)
+
+    def connect(self, *, pool_size: int) -> Block:
+        """A connection is taken from the pool, which takes no time unless all of them are in use."""
+        system = self.here.database
+        described: Attributes = {
+            "db.system.name": system,
+            "db.namespace": self.here.name,
+            "db.postgresql.max.client": pool_size,
+            "server.address": f"{system}.{self.here.name}.internal",
+            "server.port": PORTS[system],
+        }
+        return self.span("pg-pool.connect", described, role="sql", kind=Kind.CLIENT)
 
     def redis(self, command: str, *, ms: float = 0.4, hit: bool | None = None) -> Span:
         """A Redis command; `hit` says whether a read found something."""

@@ -7,11 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from minitrace import present
 from minitrace.demo import send
 from minitrace.errors import ConfigError, MinitraceError
-from minitrace.model import Span
+from minitrace.model import LogRecord, Span
 from minitrace.otlp import messages
 from minitrace.otlp.decode import decode_traces
+from minitrace.otlp.log_records import decode_logs
 
 MINUTE = 60_000_000_000
 
@@ -40,7 +42,15 @@ class Receiver:
 
     @property
     def requests(self) -> list[list[Span]]:
-        return [decode_traces(body, is_json=False).spans for body in self.bodies]
+        """The spans of each request that has some."""
+        return [decode_traces(body, is_json=False).spans for body in self.sent_to("/v1/traces")]
+
+    @property
+    def records(self) -> list[LogRecord]:
+        return [record for body in self.sent_to("/v1/logs") for record in decode_logs(body, is_json=False).records]
+
+    def sent_to(self, path: str) -> list[bytes]:
+        return [body for body, sent_to in zip(self.bodies, self.paths, strict=True) if sent_to == path]
 
     @property
     def spans(self) -> list[Span]:
@@ -95,7 +105,7 @@ def test_history_comes_first_in_few_requests_and_live_traces_one_by_one(receiver
     assert first >= 50 > second >= 10
     assert len(live) == 3
     assert max(live) <= 2
-    assert set(receiver.paths) == {"/v1/traces"}
+    assert receiver.paths == ["/v1/traces", "/v1/logs"] * 5
 
 
 def test_history_is_of_the_last_quarter_of_an_hour(receiver: Receiver) -> None:
@@ -114,7 +124,7 @@ def test_live_traces_end_now(receiver: Receiver) -> None:
 
 def test_one_connection_is_used_for_all(receiver: Receiver) -> None:
     send(receiver.endpoint, count=5, rate=1000, backfill=5, seed=1, report=silent)
-    assert (len(receiver.bodies), receiver.connections) == (6, 1)
+    assert (len(receiver.bodies), receiver.connections) == (12, 1)  # spans, then log records
 
 
 def test_a_seed_sends_the_same_traces_again(receiver: Receiver) -> None:
@@ -122,13 +132,15 @@ def test_a_seed_sends_the_same_traces_again(receiver: Receiver) -> None:
         send(receiver.endpoint, count=4, rate=1000, backfill=0, seed=3, report=silent)
     ids = [span.span_id for span in receiver.spans]
     assert ids[: len(ids) // 2] == ids[len(ids) // 2 :]
+    bodies = [record.body for record in receiver.records]
+    assert bodies[: len(bodies) // 2] == bodies[len(bodies) // 2 :]
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_what_a_busy_server_turned_away_is_sent_again(receiver: Receiver, status: int) -> None:
     receiver.answers = [Answer(status, headers={"Retry-After": "0"})]
     sent = send(receiver.endpoint, count=0, rate=1, backfill=5, seed=1, report=silent)
-    first, second = receiver.bodies
+    first, second = receiver.sent_to("/v1/traces")
     assert first == second
     assert sent == len(receiver.requests[1])
 
@@ -155,9 +167,18 @@ def test_spans_that_the_server_rejects_are_not_counted(receiver: Receiver) -> No
     assert sent == len(receiver.spans) - 2
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_server_without_logs_gets_the_spans_alone(receiver: Receiver, status: int) -> None:
+    receiver.answers = [Answer(), Answer(status)]
+    lines: list[str] = []
+    sent = send(receiver.endpoint, count=3, rate=1_000, backfill=0, seed=1, report=lines.append)
+    assert receiver.paths == ["/v1/traces", "/v1/logs", "/v1/traces", "/v1/traces"]
+    assert (sent, lines[-1].split(", ")[-1]) == (len(receiver.spans), "0 log records")
+
+
 def test_the_token_is_sent_with_every_request(receiver: Receiver) -> None:
-    send(receiver.endpoint, count=1, rate=1, backfill=1, token="open sesame", report=silent)
-    assert receiver.tokens == ["Bearer open sesame"] * 2
+    send(receiver.endpoint, count=1, rate=1, backfill=1, token="open sesame", seed=1, report=silent)
+    assert receiver.tokens == ["Bearer open sesame"] * 4
 
 
 @pytest.mark.parametrize(
@@ -216,8 +237,8 @@ def test_a_rate_of_nothing_is_refused() -> None:
 def test_stop_ends_it_after_the_request_on_its_way(receiver: Receiver) -> None:
     stop = threading.Event()
     receiver.on_request = stop.set
-    sent = send(receiver.endpoint, count=1000, rate=0.01, backfill=0, stop=stop, report=silent)
-    assert len(receiver.bodies) == 1
+    sent = send(receiver.endpoint, count=1000, rate=0.01, backfill=0, seed=1, stop=stop, report=silent)
+    assert receiver.paths == ["/v1/traces", "/v1/logs"]
     assert sent == len(receiver.spans)
 
 
@@ -231,4 +252,54 @@ def test_stop_does_not_wait_for_a_busy_server(receiver: Receiver) -> None:
 def test_a_last_line_tells_how_much_was_sent(receiver: Receiver) -> None:
     lines: list[str] = []
     sent = send(receiver.endpoint, count=2, rate=1000, backfill=3, seed=1, report=lines.append)
-    assert lines == [f"sent 5 traces, {sent} spans"]
+    assert lines == [f"sent 5 traces, {sent} spans, {len(receiver.records)} log records"]
+
+
+def test_payments_wait_for_a_while_and_it_is_told_when_and_where(receiver: Receiver) -> None:
+    told: list[str] = []
+    before_ns = time.time_ns()
+    send(receiver.endpoint, count=0, rate=1, backfill=300, seed=1, report=silent, announce=told.append)
+    waits = {span.span_id: span for span in receiver.spans if span.name == "pg-pool.connect"}
+    slow = [span for span in waits.values() if span.duration_ns > 1_000_000_000]
+    assert 4 <= len(slow) < len(waits) / 3
+    said = [record for record in receiver.records if str(record.body).startswith("connection pool exhausted")]
+    assert {record.span_id for record in said} == {span.span_id for span in slow}
+    assert {record.severity_text for record in said} == {"WARN"}
+    began, ended = [
+        record for record in receiver.records if "settlement-report" in str(record.body) and record not in said
+    ]
+    assert (began.trace_id, ended.trace_id) == (b"", b"")
+    assert "8 workers with a connection each" in str(began.body)
+    assert abs(ended.time_ns - (before_ns - 4 * MINUTE)) < MINUTE
+    assert began.time_ns < min(record.time_ns for record in said)
+    start, end = (present.clock(record.time_ns)[:5] for record in (began, ended))
+    (line,) = told
+    assert line.startswith(f"the shop's payments were slow from {start} to {end}: {receiver.endpoint}/red?from=")
+    assert line.endswith("Z shows where")
+
+
+def test_after_the_live_traces_it_is_told_again(receiver: Receiver) -> None:
+    told: list[str] = []
+    lines: list[str] = []
+    send(receiver.endpoint, count=1, rate=1, backfill=100, seed=1, report=lines.append, announce=told.append)
+    assert lines[-1:] == told
+
+
+def test_nothing_is_told_of_slow_payments_where_none_was_sent(receiver: Receiver) -> None:
+    told: list[str] = []
+    send(receiver.endpoint, count=9, rate=1000, backfill=0, seed=1, report=silent, announce=told.append)
+    assert told == []
+
+
+def test_services_log_with_the_ids_of_their_spans_and_without_where_there_is_none(receiver: Receiver) -> None:
+    send(receiver.endpoint, count=0, rate=1, backfill=200, seed=1, report=silent, announce=silent)
+    spans = {(span.trace_id, span.span_id): span for span in receiver.spans}
+    of_spans = [record for record in receiver.records if record.span_id]
+    assert {record.severity_text for record in of_spans} == {"DEBUG", "INFO", "WARN", "ERROR"}
+    for record in of_spans:
+        span = spans[record.trace_id, record.span_id]
+        assert record.service == span.service
+        assert span.start_ns <= record.time_ns <= span.end_ns
+    others = [str(record.body) for record in receiver.records if not record.trace_id]
+    assert any(body.startswith("payment 5.0.3 starting") for body in others)
+    assert sum("scheduler: " in body for body in others) == 3

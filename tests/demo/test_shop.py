@@ -3,6 +3,7 @@ from random import Random
 
 import pytest
 
+from minitrace.demo.services import Release, read_attributes
 from minitrace.demo.shop import shop_trace
 from minitrace.model import Kind, Span
 from minitrace.otlp.decode import decode_traces
@@ -140,3 +141,34 @@ def test_values_of_every_type_survive_the_wire(spans: list[Span]) -> None:
     by_id = {span.span_id: span for span in export.spans}
     assert [by_id[span.span_id] for span in spans] == spans
     assert {type(value) for span in spans for value in span.attributes.values()} == {str, bool, int, float, list}
+
+
+def after(is_regressed: bool) -> list[Span]:
+    rng, release = Random(7), Release(is_regressed, {"minitrace.run.id": "1f", "service.name": "not this"})
+    return [span for _ in range(300) for span in shop_trace(rng, END, release)]
+
+
+def test_after_a_bad_release_stock_is_asked_for_one_product_at_a_time_and_charges_are_slow() -> None:
+    def figures(spans: list[Span]) -> tuple[float, int, int]:
+        carts = {span.trace_id for span in spans if span.name == "GET /cart"}
+        stock = sum(span.trace_id in carts and span.name == "SELECT stock" for span in spans)
+        charges = sorted(span.duration_ns for span in spans if span.name == "INSERT charges")
+        versions = {span.resource.attributes["service.version"] for span in spans}
+        return stock / len(carts), charges[len(charges) // 2] // 1_000_000, len(versions & {"2.8.0", "5.1.0"})
+
+    assert figures(after(is_regressed=False)) == (1, 2, 0)
+    calls, charge_ms, newer = figures(after(is_regressed=True))
+    assert 3 < calls < 4
+    assert charge_ms > 150
+    assert newer == 2
+
+
+def test_every_service_says_what_the_environment_says_but_keeps_its_name() -> None:
+    resources = {id(span.resource): span.resource.attributes for span in after(is_regressed=False)}
+    assert len(resources) == 10
+    assert {attributes["minitrace.run.id"] for attributes in resources.values()} == {"1f"}
+    assert "not this" not in {attributes["service.name"] for attributes in resources.values()}
+
+
+def test_attributes_of_the_environment_are_percent_encoded_pairs() -> None:
+    assert read_attributes("team=a%20b, x=1=2,broken,=3,") == {"team": "a b", "x": "1=2"}
