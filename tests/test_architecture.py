@@ -13,14 +13,16 @@ LAYERS = [
     {"__main__"},
     {"cli", "pytest_plugin"},
     {"testing"},
+    {"asking"},
     {"server"},
+    {"http2", "sockets"},
     {"web"},
-    {"store", "live", "demo"},
+    {"store", "live", "demo", "formats"},
     {"otlp", "traceql", "analysis"},
     {"present"},
     {"model"},
-    {"config"},
-    {"durations", "sizes"},
+    {"config", "pytest_settings"},
+    {"durations", "sizes", "git"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -92,7 +94,16 @@ def test_the_front_door_opens_lazily() -> None:
 
 
 def test_except_exception_stands_only_at_the_rims() -> None:
-    rims = {"cli.py", "web/otlp.py", "store/ingest.py", "store/store.py"}
+    rims = {
+        "http2/stream.py",
+        "web/intake.py",
+        "web/uploads.py",  # an import goes on behind its page
+        "store/ingest.py",
+        "store/upkeep.py",
+        "testing/keeping.py",
+        "testing/hub.py",
+        "testing/mistakes.py",
+    }
     found = {
         str(path.relative_to(ROOT))
         for path in MODULES

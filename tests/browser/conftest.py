@@ -12,10 +12,19 @@ from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
-from minitrace.model import Span
-from minitrace.otlp.encode import encode_export
+from minitrace.model import LogRecord, Span
+from minitrace.otlp.encode import encode_export, encode_logs
 from tests import running
 
 ARGUMENTS = (
@@ -28,6 +37,9 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# A machine that does other work beside is slow, not wrong: playwright's own 5 s were not enough at a load of 20.
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 REPORT_VIOLATIONS = """
     document.addEventListener("securitypolicyviolation",
         (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
@@ -42,8 +54,18 @@ class Server(running.Server):
 
     def send(self, spans: Sequence[Span]) -> None:
         """Export spans to it."""
+        self._export("/v1/traces", encode_export(spans))
+
+    def send_logs(self, records: Sequence[LogRecord]) -> None:
+        """Export log records to it."""
+        self._export("/v1/logs", encode_logs(records))
+
+    def _export(self, path: str, content: bytes) -> None:
         answer = httpx.post(
-            f"{self.url}/v1/traces", content=encode_export(spans), headers={"Content-Type": "application/x-protobuf"}
+            f"{self.url}{path}",
+            content=content,
+            headers={"Content-Type": "application/x-protobuf"},
+            timeout=60,
         )
         assert answer.status_code == 200, answer.text
 
@@ -98,7 +120,7 @@ def browser(chromium: Chromium) -> Iterator[Browser]:
 def watched(context: BrowserContext, problems: list[str]) -> Page:
     """A new page that reports what goes wrong in it."""
     context.add_init_script(REPORT_VIOLATIONS)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     watched_page = context.new_page()
 
     def note(message: ConsoleMessage) -> None:
@@ -138,5 +160,5 @@ def phone(browser: Browser) -> Iterator[Page]:
 def page_without_scripts(browser: Browser) -> Iterator[Page]:
     """A page with JavaScript off."""
     with browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 800}) as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         yield context.new_page()

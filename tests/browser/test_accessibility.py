@@ -10,15 +10,18 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Server
 from tests.hard import TRACES
-from tests.samples import span_id, trace_id
+from tests.samples import record, span_id, trace_id
 
 pytestmark = pytest.mark.browser
 
 TRACE = f"/trace/{trace_id('everything').hex()}"
+OF_SPANS = "from=2023-11-14T22:00Z&to=2023-11-14T23:00Z"
 CHARGE = span_id("charge").hex()
 PAGES = {
     "the search": "/search",
-    "a search with a mistake": "/search?text=%7B%20status%20%3D",
+    "a search for failures": "/search?q=%7Bstatus%3Derror%7D&cols=trace,duration,.http.route&sort=-duration",
+    "the operations of a search": "/search?group=op",
+    "a search with a mistake": "/search?q=%7B%20status%20%3D",
     "the timeline": TRACE,
     "the timeline with an open span": f"{TRACE}?span={CHARGE}",
     "the timeline with matches": f"{TRACE}?find=stock&only=1&show=critical",
@@ -33,6 +36,19 @@ PAGES = {
     "the services": f"{TRACE}?view=services",
     "the JSON": f"{TRACE}?view=json",
     "a span": f"{TRACE}/span/{CHARGE}",
+    "the logs of a trace": f"{TRACE}?view=logs",
+    "records beside the rows of a trace": f"{TRACE}?logs=1",
+    "the logs": "/logs",
+    "a search of logs with a mistake": "/logs?trace=x&attributes=n",
+    "logs that are not there": "/logs?q=nothing",
+    "the live tail": "/live",
+    "the live tail with a mistake": "/live?q=%7B%20status%20%3D",
+    "the rates of all services": f"/red?kind=all&{OF_SPANS}",
+    "the rates of a service beside the time before": f"/red?service=shop&kind=all&compare=1&{OF_SPANS}",
+    "the service map": f"/map?{OF_SPANS}",
+    "the service map around a service": f"/map?focus=shop&metric=err&{OF_SPANS}",
+    "the service map as tables": f"/map?view=table&{OF_SPANS}",
+    "the receiver": "/_/receiver",
     "a page that is not there": "/trace/none",
 }
 SERIOUS = ("serious", "critical")
@@ -45,6 +61,12 @@ def server() -> Iterator[Server]:
     with Server() as server:
         for name in ("everything", "all orphans", "sixty services"):
             server.send(TRACES[name]())
+        server.send_logs(
+            [
+                record("card declined", at_ms=n, severity=n, trace="everything", span="charge", attributes={"order": n})
+                for n in range(25)
+            ]
+        )
         yield server
 
 
@@ -85,6 +107,24 @@ def test_what_opens_on_a_trace_has_no_serious_violation(server: Server, any_page
     any_page.goto(server.url + TRACE)
     expect(any_page.locator("mt-trace.drawn .row").first).to_be_attached()
     any_page.locator(opened).click()
+    assert violations(any_page) == []
+
+
+def test_the_export_of_a_search_has_no_serious_violation(server: Server, any_page: Page) -> None:
+    any_page.goto(f"{server.url}/search")
+    any_page.locator(".exporting summary").click()
+    assert violations(any_page) == []
+    assert any_page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_suggestions_and_an_underlined_mistake_have_no_serious_violation(server: Server, any_page: Page) -> None:
+    any_page.goto(f"{server.url}/search")
+    box = any_page.locator("mt-query textarea")
+    box.press_sequentially("{ foo = 1 && sta")
+    expect(any_page.locator("mt-query mark")).to_have_text("foo")
+    expect(any_page.locator("[role=option] b").first).to_have_text("status")
+    box.press("ArrowDown")
+    expect(any_page.locator("mt-query [aria-selected=true]")).to_be_visible()
     assert violations(any_page) == []
 
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from minitrace.otlp.decode import decode_traces
 from tests.browser.conftest import Server
 from tests.samples import TRACE, span
 
@@ -46,10 +47,23 @@ def test_the_texts_can_be_opened_without_scripts(server: Server, page_without_sc
     expect(page.locator("body")).to_contain_text("└── bank: charge")
 
 
-@pytest.mark.parametrize(("label", "ending"), [("Save as one HTML file", "html"), ("Save as OTLP JSON", "json")])
+@pytest.mark.parametrize(
+    ("label", "ending"),
+    [("Save as one HTML file", "html"), ("Save as OTLP JSON", "json"), ("Save as Jaeger JSON", "jaeger.json")],
+)
 def test_a_file_is_saved(server: Server, page: Page, label: str, ending: str) -> None:
     page.goto(server.url + TRACE_PATH)
     page.get_by_text("Share", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("link", name=label).click()
     assert download.value.suggested_filename == f"trace-{TRACE.hex()[:8]}.{ending}"
+
+
+def test_what_a_search_found_is_saved(server: Server, page: Page) -> None:
+    page.goto(server.url + "/search?q={ name = `charge` }")
+    page.get_by_text("Export", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="JSON lines").click()
+    assert download.value.suggested_filename == "traces.jsonl"
+    (line,) = download.value.path().read_text().splitlines()
+    assert {span.name for span in decode_traces(line.encode(), is_json=True).spans} == {"GET /checkout", "charge"}

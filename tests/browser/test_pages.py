@@ -64,18 +64,18 @@ PAGES = [
     "/search",
     "/search?status=error&since=30d&min=1ms",
     "/search?min=abc&max=x&from=2026-01-01T00:00&to=soon",
-    "/search?text=nothing-like-it",
-    f"/search?text={'ab' * 16}",
-    f"/search?text=script&service={'%3Cb%3E'}",
+    "/search?q=nothing-like-it",
+    f"/search?q={'ab' * 16}",
+    f"/search?q=script&service={'%3Cb%3E'}",
     "/search?attributes=card.network%3Dvisa",
     "/search?attributes=a-key-of-some-length-that-nothing-has%3D1",
     "/search?attributes=card.network%3D%22vis",
-    "/search?service=payment&status=error&attributes=card.network%3Dvisa&text=declined",
-    f"/search?text={quote('{ kind = server } >> { .card.network = `visa` && status = error } | by(name)')}",
-    f"/search?text={quote('{ resource.service.name = `frontend` && duration > 10ms && kind => server }')}",
-    f"/search?text={quote('{ span.kind = client } with(samples=true)')}",
-    f"/search?text={quote('{ } | quantile_over_time(duration, 0.9) by(resource.service.name)')}",
-    f"/search?text={quote('status = error')}",
+    "/search?service=payment&status=error&attributes=card.network%3Dvisa&q=declined",
+    f"/search?q={quote('{ kind = server } >> { .card.network = `visa` && status = error } | by(name)')}",
+    f"/search?q={quote('{ resource.service.name = `frontend` && duration > 10ms && kind => server }')}",
+    f"/search?q={quote('{ span.kind = client } with(samples=true)')}",
+    f"/search?q={quote('{ } | quantile_over_time(duration, 0.9) by(resource.service.name)')}",
+    f"/search?q={quote('status = error')}",
     CHECKOUT,
     f"{CHECKOUT}?span={CHARGE}",
     f"{CHECKOUT}/span/{CHARGE}",
@@ -91,7 +91,7 @@ def test_from_the_search_to_a_span_and_back(server: Server, page: Page) -> None:
     page.goto(server.url)
     page.get_by_label("Words, a trace id or a log line").type("declined", delay=20)
     expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
-    expect(page).to_have_url(re.compile(r"/search\?text=declined$"))
+    expect(page).to_have_url(re.compile(r"/search\?q=declined$"))
     page.get_by_role("link", name="GET /checkout").click()
     expect(page).to_have_url(server.url + CHECKOUT)
     page.get_by_role("row", name="POST /charge").locator(".time").click()
@@ -108,109 +108,6 @@ def test_from_the_search_to_a_span_and_back(server: Server, page: Page) -> None:
     page.go_back()
     expect(page.get_by_label("Words, a trace id or a log line")).to_have_value("declined")
     expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
-
-
-def test_filters_apply_by_themselves_and_stand_in_the_address(server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/search")
-    page.get_by_label("Service").select_option("payment")
-    expect(page).to_have_url(f"{server.url}/search?service=payment")
-    expect(page.locator(".matched")).to_contain_text("1 span matches")
-    assert page.locator("#operations option").evaluate_all("(all) => all.map((one) => one.value)") == ["POST /charge"]
-    page.get_by_label("Status").select_option("ok")
-    expect(page.locator(".empty")).to_contain_text("No trace matches")
-    page.go_back()
-    expect(page).to_have_url(f"{server.url}/search?service=payment")
-    expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
-
-
-def test_a_bad_duration_is_said_beside_its_field_and_the_results_stay(server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/search?service=frontend")
-    results = page.locator(".traces .what")
-    expect(results).to_have_count(2)
-    page.get_by_label("Span takes at least").fill("250")
-    page.keyboard.press("Tab")
-    expect(page.locator("#min-problem")).to_have_text("Write a number and a unit, such as 250ms, 1.5s or 2m.")
-    expect(results).to_have_count(2)
-    expect(page).to_have_url(f"{server.url}/search?service=frontend")
-    page.get_by_label("Span takes at least").fill("50ms")
-    page.keyboard.press("Tab")
-    expect(results).to_have_text(["frontend GET /checkout"])
-    expect(page.locator("#min-problem")).to_be_empty()
-    expect(page).to_have_url(f"{server.url}/search?service=frontend&min=50ms")
-
-
-def test_attributes_are_searched_and_a_mistake_is_said_beside_their_field(server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/search")
-    field, results = page.get_by_label("Attributes"), page.locator(".traces .what")
-    field.fill("card.network=visa")
-    page.keyboard.press("Tab")
-    expect(results).to_have_text(["frontend GET /checkout"])
-    expect(page).to_have_url(f"{server.url}/search?attributes=card.network%3Dvisa")
-    field.fill('card.network="vis')
-    page.keyboard.press("Enter")
-    expect(page.locator("#attributes-problem")).to_contain_text("At character 14: this quote is not closed")
-    expect(results).to_have_count(1)
-    expect(field).to_have_value('card.network="vis')
-    field.fill("card.network~VIS http.request.method=POST")
-    page.keyboard.press("Enter")
-    expect(page.locator("#attributes-problem")).to_be_empty()
-    expect(results).to_have_text(["frontend GET /checkout"])
-
-
-def test_a_query_is_typed_and_its_mistakes_are_shown_on_the_way(server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/search")
-    box, results, alert = page.locator("#text"), page.locator(".traces .what"), page.locator("#asked [role=alert]")
-    expect(results).to_have_count(4)
-    box.press_sequentially("{ kind = server } >> { status = ", delay=5)
-    expect(alert.locator("pre")).to_contain_text("{ kind = server } >> { status =")
-    expect(results).to_have_count(4)
-    expect(page).to_have_url(f"{server.url}/search")
-    box.press_sequentially("error }", delay=5)
-    expect(results).to_have_text(["frontend GET /checkout"])
-    expect(alert).to_have_count(0)
-    expect(page.locator(".matched")).to_contain_text("payment POST /charge")
-    expect(page).to_have_url(re.compile(r"/search\?text=%7B\+kind\+%3D\+server"))
-
-
-def test_the_form_writes_a_query_that_can_be_copied_and_edited(server: Server, page: Page) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(f"{server.url}/search")
-    written = page.locator("#written")
-    expect(written).to_have_count(0)
-    page.get_by_label("Service").select_option("payment")
-    expect(written).to_have_text('{ resource.service.name = "payment" }')
-    page.get_by_label("Span takes at least").fill("50ms")
-    page.keyboard.press("Tab")
-    query = '{ resource.service.name = "payment" && duration >= 50ms }'
-    expect(written).to_have_text(query)
-    page.get_by_role("button", name="Copy").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == query
-    page.get_by_role("link", name="Edit as query").click()
-    expect(page.locator("#text")).to_have_value(query)
-    expect(page.get_by_label("Service")).to_have_value("")
-    expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
-    expect(written).to_have_count(0)
-
-
-def test_an_example_is_opened_with_the_keyboard(server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/search")
-    page.get_by_text("TraceQL by example").focus()
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.locator("#text")).to_have_value("{ status = error }")
-    expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
-
-
-def test_every_word_of_the_attributes_is_completed(server: Server, page: Page) -> None:
-    page.goto(f"{server.url}/search")
-    offered = page.locator("#keys option[value$='card.network=']")
-    expect(offered).to_have_attribute("value", "card.network=")
-    page.get_by_label("Attributes").press_sequentially("http.request.method=POST ")
-    expect(offered).to_have_attribute("value", "http.request.method=POST card.network=")
-    page.get_by_label("Attributes").fill("c")
-    expect(offered).to_have_attribute("value", "card.network=")
 
 
 def test_a_trace_is_pinned_where_it_stands_with_the_keyboard_too(server: Server, page: Page) -> None:
@@ -337,12 +234,10 @@ def test_everything_works_without_scripts(server: Server, page_without_scripts: 
     page = page_without_scripts
     page.goto(f"{server.url}/search")
     page.get_by_label("Words, a trace id or a log line").fill("declined")
-    page.get_by_label("Status").select_option("error")
-    page.get_by_label("Attributes").fill("card.network=visa")
+    page.locator("#f-status").select_option("error")
+    page.locator("#f-attributes").fill("card.network=visa")
     page.get_by_role("button", name="Search").click()
     expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
-    page.get_by_role("link", name="Edit as query").click()
-    expect(page.locator("#text")).to_have_value('{ status = error && .card.network = "visa" }')
     page.get_by_role("link", name="GET /checkout").click()
     page.get_by_role("link", name="POST /charge").click()
     expect(page.locator("#detail h2")).to_have_text("POST /charge")

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from minitrace.model import Event, Link, Span, Status, StatusCode
 from minitrace.present import printable
 from tests.browser.conftest import Server, watched
-from tests.samples import MS, T0, span, span_id, trace_id
+from tests.samples import MS, T0, record, span, span_id, trace_id
 from tests.web.test_saved import hostile, many
 from tests.web.test_xss import SAMPLES
 
@@ -61,6 +61,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     with Server() as server:
         for name, spans in {"shop": shop(), "many": many(1000), "strangers": strangers()}.items():
             server.send([dataclasses.replace(each, trace_id=trace_id(name)) for each in spans])
+            if name == "shop":
+                said = record("issuer says no", at_ms=25, trace=trace_id(name), span="POST /charge", severity=17)
+                server.send_logs([said])
             answer = httpx.get(f"{server.url}/trace/{trace_id(name).hex()}/saved.html", timeout=30)
             (folder / f"{name}.html").write_bytes(answer.raise_for_status().content)
     return {path.stem: f"file://{path}" for path in folder.iterdir()}
@@ -116,7 +119,7 @@ def test_a_row_opens_its_details_and_back_closes_them(files: dict[str, str], pag
     expect(detail.locator("pre", has_text="Traceback")).to_have_text(STACK)
     expect(detail.locator("pre", has_text="items")).to_have_text('{\n  "items": [\n    1,\n    2\n  ]\n}')
     expect(detail.locator("summary")).to_contain_text("show all 5\u2009000 characters")
-    expect(detail.locator("h3")).to_have_text(["Attributes", "Events", "Links", "Resource", "Scope"])
+    expect(detail.locator("h3")).to_have_text(["Attributes", "Events", "Links", "Logs", "Resource", "Scope"])
     page.go_back()
     expect(detail.locator("h2")).to_have_count(0)
     page.go_forward()
@@ -155,6 +158,15 @@ def test_find_looks_at_names_and_at_all_attributes(files: dict[str, str], page: 
     page.goto(files["shop"])
     page.get_by_label("Find in this trace").last.fill(text)
     expect(page.locator(".found")).to_have_text(f"{found} found")
+
+
+def test_a_spans_log_records_are_among_its_details_and_found(files: dict[str, str], page: Page) -> None:
+    page.goto(f"{files['shop']}#span={CHARGE}")
+    logs = page.locator("#detail .group", has=page.get_by_role("heading", name="Logs", exact=True))
+    expect(logs).to_contain_text("issuer says no")
+    expect(logs).to_contain_text("+5 ms ⨯ error")
+    page.get_by_role("searchbox").fill("issuer says")
+    expect(page.get_by_text("1 found")).to_be_visible()
 
 
 def test_find_says_that_traceql_needs_minitrace(files: dict[str, str], page: Page) -> None:

@@ -57,7 +57,7 @@ def test_a_value_leads_to_a_search_for_it(page: Page, server: Server) -> None:
     row = page.locator(".attributes tbody", has_text="card.network")
     row.hover()
     row.get_by_label("Search for spans with this value").click()
-    expect(page.locator("[name=text]").first).to_have_value('{ span.card.network = "visa" }')
+    expect(page.locator("[name=q]").first).to_have_value('{ span.card.network = "visa" }')
     expect(page.locator("table.traces tbody")).to_have_count(1)
 
 

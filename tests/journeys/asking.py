@@ -40,24 +40,29 @@ def hex_of(base64_id: str) -> str:
     return base64.b64decode(base64_id).hex()
 
 
-def search(server: Server, query: str = "{}") -> list[dict[str, Any]]:
+def search(server: Server, query: str = "{}", limit: int = 20) -> list[dict[str, Any]]:
     """The traces that match, as ``/api/search`` tells them."""
-    response = httpx.get(f"{server.url}/api/search", params={"q": query})
+    response = httpx.get(f"{server.url}/api/search", params={"q": query, "limit": limit})
     response.raise_for_status()
     traces: list[dict[str, Any]] = response.json()["traces"]
     return traces
 
 
-def spans(server: Server, trace_id: str) -> dict[str, Sent]:
-    """The spans of a trace by their names."""
+def received(server: Server, trace_id: str) -> list[Sent]:
+    """The spans of a trace."""
     response = httpx.get(f"{server.url}/api/traces/{trace_id}")
     response.raise_for_status()
-    return {
-        span["name"]: Sent(span, batch["resource"], scope_spans["scope"])
+    return [
+        Sent(span, batch["resource"], scope_spans["scope"])
         for batch in response.json()["batches"]
         for scope_spans in batch["scopeSpans"]
         for span in scope_spans["spans"]
-    }
+    ]
+
+
+def spans(server: Server, trace_id: str) -> dict[str, Sent]:
+    """The spans of a trace by their names."""
+    return {sent.span["name"]: sent for sent in received(server, trace_id)}
 
 
 def page(server: Server, path: str) -> str:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.running import Server
 
+pytest.register_assert_rewrite("tests.journeys.clients.outcome")
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:

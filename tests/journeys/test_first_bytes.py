@@ -1,8 +1,9 @@
-"""What a connection begins with: HTTP/2, which gRPC speaks, gets told what to do; HTTP/1.1 is served."""
+"""What a connection begins with: HTTP/2, which gRPC speaks, or HTTP/1.1."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import httpx
 import pytest
 
 from minitrace.otlp.encode import encode_export
-from minitrace.server import GRPC_HINT, HTTP2_PREFACE
-from tests.journeys.asking import arrivals, search
+from minitrace.otlp.http2 import PREFACE as HTTP2_PREFACE
+from tests.journeys.asking import search
 from tests.running import Program, Server
 from tests.samples import span
 
@@ -23,7 +24,9 @@ Sender = Callable[[Server, bytes], bytes]
 GRPC_APP = Path(__file__).parent / "apps" / "grpc_app.py"
 # RFC 9113, 4.1: length in 3 bytes, type, flags, stream in 4 bytes
 EMPTY_SETTINGS = bytes.fromhex("000000 04 00 00000000")
-GOAWAY_HTTP_1_1_REQUIRED = bytes.fromhex(f"{8 + len(GRPC_HINT):06x} 07 00 00000000 00000000 0000000d")
+DATA_OF_NO_STREAM = bytes.fromhex("000000 00 00 00000000")  # which ends the connection
+GOAWAY_PROTOCOL_ERROR = bytes.fromhex("000008 07 00 00000000 00000000 00000001")
+SETTINGS = 4
 
 
 def sent_at_once(server: Server, content: bytes) -> bytes:
@@ -65,19 +68,19 @@ def export_of(name: str, *more: str, server: Server) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def test_a_grpc_exporter_is_told_what_to_set_and_so_is_who_started_minitrace(server: Server) -> None:
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url, "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+def test_a_grpc_exporter_needs_nothing_but_the_endpoint(server: Server) -> None:
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
     with Program(sys.executable, GRPC_APP, env=env) as program:
         assert program.wait() == 0
-    assert "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf in the application" in program.stderr
-    assert server.stderr == f"WARNING {GRPC_HINT}\n"  # once, though it tries again and again
-    assert GRPC_HINT in arrivals(server)
-    assert search(server) == []
+    assert program.stderr == server.stderr == ""
+    assert [match["rootTraceName"] for match in search(server)] == ["arrived"]
 
 
 @pytest.mark.parametrize("send", [sent_at_once, sent_byte_by_byte])
-def test_http2_is_refused_in_its_own_words_however_slowly_it_begins(server: Server, send: Sender) -> None:
-    assert send(server, HTTP2_PREFACE) == EMPTY_SETTINGS + GOAWAY_HTTP_1_1_REQUIRED + GRPC_HINT.encode()
+def test_http2_is_recognised_however_slowly_it_begins(server: Server, send: Sender) -> None:
+    answer = send(server, HTTP2_PREFACE + EMPTY_SETTINGS + DATA_OF_NO_STREAM)
+    assert answer[3] == SETTINGS
+    assert answer.endswith(GOAWAY_PROTOCOL_ERROR)
     assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
@@ -103,3 +106,11 @@ def test_a_query_of_a_million_characters_is_refused_with_a_reason(server: Server
     answer = sent_at_once(server, b"GET /api/search?q=" + sign * 1_000_000 + b" HTTP/1.1\r\n" + head)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"the query is too long" in answer
+
+
+def test_a_client_that_speaks_tls_is_told_of_on_the_receivers_page(server: Server) -> None:
+    with socket.create_connection(("localhost", server.port), timeout=10) as connection, pytest.raises(OSError):
+        ssl.create_default_context().wrap_socket(connection, server_hostname="localhost")
+    (seen,) = (one for one in httpx.get(f"{server.url}/_/receiver.json").json()["requests"] if one["method"] == "TLS")
+    assert "began with TLS" in seen["problem"]
+    assert "insecure=True" in seen["cure"]

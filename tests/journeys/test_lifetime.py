@@ -7,58 +7,43 @@ import signal
 import socket
 import sqlite3
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from minitrace.otlp.encode import encode_export
 from minitrace.store import tokens
-from tests.running import Program, Server, until
-from tests.samples import span
+from tests.journeys.senders import Gone, Senders
+from tests.running import Program, Server
 
 pytestmark = pytest.mark.journey
 
 STOP_WITHIN_S = 5
-SENDERS = 4
-SPANS_PER_EXPORT = 10
 
 
-class Senders:
-    """Clients that export without a pause until nobody answers; `acknowledged` are the spans answered 200."""
+class Posters(Senders):
+    """Those over HTTP; `statuses` are what they were answered."""
 
     def __init__(self, url: str, prefix: str = "span") -> None:
-        self.acknowledged: set[str] = set()
+        super().__init__(prefix)
         self.statuses: set[int] = set()
         self._url = url
-        self._threads = [threading.Thread(target=self._send, args=(f"{prefix} {n}",)) for n in range(SENDERS)]
 
-    def __enter__(self) -> Senders:
-        for thread in self._threads:
-            thread.start()
-        until(lambda: len(self.acknowledged) >= 20 * SPANS_PER_EXPORT)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self, prefix: str) -> None:
+    @contextmanager
+    def connected(self) -> Iterator[Callable[[bytes], bool]]:
         with httpx.Client(headers={"content-type": "application/x-protobuf"}) as client:
-            for number in range(1_000_000):
-                trace = f"{prefix} {number}"
-                names = [f"{trace} {n}" for n in range(SPANS_PER_EXPORT)]
-                content = encode_export([span(name, trace=trace) for name in names])
-                try:
-                    response = client.post(f"{self._url}/v1/traces", content=content)
-                except httpx.TransportError:
-                    return
-                self.statuses.add(response.status_code)
-                if response.status_code == 200:
-                    self.acknowledged.update(names)
+            yield partial(self._post, client)
+
+    def _post(self, client: httpx.Client, content: bytes) -> bool:
+        try:
+            response = client.post(f"{self._url}/v1/traces", content=content)
+        except httpx.TransportError:
+            raise Gone from None
+        self.statuses.add(response.status_code)
+        return response.status_code == 200
 
 
 def stored(path: Path) -> set[str]:
@@ -94,7 +79,7 @@ def refused(*arguments: str) -> Iterator[Program]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_while_spans_arrive_it_keeps_all_it_acknowledged(server: Server, number: signal.Signals) -> None:
-    with Senders(server.url) as senders:
+    with Posters(server.url) as senders:
         assert server.stop(number, STOP_WITHIN_S) == 0
     assert senders.statuses <= {200, 503}
     assert files_of(server.path) == {"traces.db"}
@@ -127,7 +112,7 @@ def test_told_twice_it_does_not_wait_for_a_request_that_never_ends(server: Serve
 def survives_being_killed(path: Path, rounds: int) -> None:
     acknowledged: set[str] = set()
     for number in range(rounds):
-        with Server(path) as server, Senders(server.url, f"round {number}") as senders:
+        with Server(path) as server, Posters(server.url, f"round {number}") as senders:
             server.stop(signal.SIGKILL)
         acknowledged |= senders.acknowledged
         with Server(path) as server:
@@ -164,7 +149,7 @@ def test_a_second_server_on_a_file_is_told_which_process_has_it(server: Server) 
 
 def test_in_memory_leaves_no_file_behind(tmp_path: Path) -> None:
     folders = {"TMPDIR": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
-    with Server(":memory:", env=folders) as server, Senders(server.url):
+    with Server(":memory:", env=folders) as server, Posters(server.url):
         assert server.path.is_relative_to(tmp_path)
         assert server.path.exists()
         assert server.stop() == 0

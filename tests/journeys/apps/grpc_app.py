@@ -1,4 +1,4 @@
-"""A program whose exporter speaks gRPC, as Python's SDK does unless told otherwise."""
+"""A program whose exporter speaks gRPC, as Python's SDK does unless told otherwise; only the endpoint is set."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 provider = TracerProvider()
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-with provider.get_tracer("shop").start_as_current_span("lost"):
+with provider.get_tracer("shop").start_as_current_span("arrived"):
     pass
 provider.shutdown()
