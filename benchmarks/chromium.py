@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ const look = () => {
     painted(() => { seen.row = performance.now(); });
   }
   if (document.querySelector("mt-trace.drawn .row")) {
-    document.dispatchEvent(new KeyboardEvent("keydown", { key: "j", bubbles: true }));
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "j", bubbles: true }));
     if (document.activeElement.closest(".row")) seen.interactive = performance.now();
   } else if (document.readyState === "complete" && !document.querySelector("mt-trace")) {
     seen.interactive = performance.now();
@@ -111,6 +112,15 @@ class Chromium:
             yield Tab(self, page)
 
     @contextmanager
+    def watching(self, url: str, probe: str) -> Iterator[Tab]:
+        """A tab at a page, with a script of ours that looks at it."""
+        with self._browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}) as context:
+            page = context.new_page()
+            page.add_init_script(probe)
+            page.goto(url)
+            yield Tab(self, page)
+
+    @contextmanager
     def traced(self) -> Iterator[list[dict[str, Any]]]:
         """The events of all processes, there after the block."""
         events: list[dict[str, Any]] = []
@@ -170,6 +180,22 @@ class Tab:
         before = self._cpu_ms()
         took = self._page.evaluate(SCROLL, [step_px, frames])
         return Scrolling(took, (self._cpu_ms() - before) / frames)
+
+    def wait(self, seconds: float, is_over: Callable[[], bool]) -> float:
+        """Let the page live for so long, or until it is over; how long that was."""
+        began = time.perf_counter()
+        while (lasted := time.perf_counter() - began) < seconds and not is_over():
+            self._page.wait_for_timeout(LOOK_MS)
+        return lasted
+
+    def look(self, script: str) -> Any:
+        """What a script of ours makes of the page."""
+        return self._page.evaluate(script)
+
+    def heap_mb(self) -> float:
+        """What scripts hold, when all that is garbage is gone."""
+        self._session.send("HeapProfiler.collectGarbage")
+        return float(self._session.send("Runtime.getHeapUsage")["usedSize"]) / 2**20
 
     def loaded(self) -> dict[str, int]:
         """Bytes of the page and of all that it fetched, uncompressed, by path."""

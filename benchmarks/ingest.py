@@ -1,6 +1,6 @@
-"""Spans per second over HTTP, acknowledged after commit, with the rows counted afterwards.
+"""Spans per second over HTTP and gRPC, acknowledged after commit, with the rows counted afterwards.
 
-    python benchmarks/ingest.py [--spans N] [--plain | --gzip] [--report-every N]
+    python benchmarks/ingest.py [--spans N] [--plain | --gzip | --grpc] [--report-every N]
 
 Beside it, in the same run, what nothing in Python can undercut: the same bodies only parsed by protobuf, rows of three
 integers in SQLite, and the same requests to a server that throws them away.
@@ -22,12 +22,15 @@ from corpus import Corpus
 from measuring import (
     CONNECTIONS,
     Bodies,
+    Opened,
     Posted,
     Usage,
     count_spans,
     file_bytes,
     machine,
     minitrace,
+    over_grpc,
+    over_http,
     post,
     print_table,
     running,
@@ -80,12 +83,13 @@ class Reporter:
         )
 
 
-def take(bodies: Bodies, folder: Path, report_every: int) -> Taken:
+def take(bodies: Bodies, folder: Path, report_every: int, over: Callable[[int, str], Opened] = over_http) -> Taken:
     """Send all bodies to a fresh file."""
     db = folder / f"{bodies.encoding or 'plain'}.db"
     with running(minitrace(db)) as server:
         before = Usage.of(server.pid)
-        posted = post(server.port, bodies, on_answer=Reporter(server.pid, report_every) if report_every else None)
+        on_answer = Reporter(server.pid, report_every) if report_every else None
+        posted = post(server.port, bodies, on_answer=on_answer, over=over)
         after = Usage.of(server.pid)
     taken = Taken(posted, before, after, count_spans(db), file_bytes(db), bodies.size_bytes)
     db.unlink()
@@ -202,13 +206,14 @@ def main() -> None:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--plain", action="store_true", help="without gzip only")
     only.add_argument("--gzip", action="store_true", help="with gzip only")
+    only.add_argument("--grpc", action="store_true", help="HTTP and gRPC side by side, without gzip and limits")
     asked = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory(prefix="minitrace-benchmark-") as name:
         folder = Path(name)
         plain = Bodies.write(folder / "plain.bodies", Corpus().requests(asked.spans))
         sorts = [] if asked.gzip else [plain]
-        if not asked.plain:
+        if not asked.plain and not asked.grpc:
             sorts.append(plain.gzipped(folder / "gzip.bodies"))
         print(
             f"{plain.span_count:,} spans in {len(plain.entries):,} requests, "
@@ -216,7 +221,11 @@ def main() -> None:
             flush=True,
         )
         taken = [(bodies.encoding or "plain", take(bodies, folder, asked.report_every)) for bodies in sorts]
+        if not asked.gzip and not asked.plain:
+            taken.append(("gRPC", take(plain, folder, asked.report_every, over_grpc)))
         _print_taken(taken)
+        if asked.grpc:
+            return
         _print_limits(taken[0][1], sorts[0], plain, folder)
 
 

@@ -19,10 +19,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
 from corpus import Corpus
 
 CONNECTIONS = 4
@@ -144,10 +145,21 @@ class Posted:
     retries: int
 
 
+Send = Callable[[bytes], int]  # a body until it is acknowledged; returns how often it was not
+Opened = AbstractContextManager[Send]
+
+
 def post(
-    port: int, bodies: Bodies, *, connections: int = CONNECTIONS, on_answer: Callable[[int], None] | None = None
+    port: int,
+    bodies: Bodies,
+    *,
+    connections: int = CONNECTIONS,
+    on_answer: Callable[[int], None] | None = None,
+    over: Callable[[int, str], Opened] | None = None,
 ) -> Posted:
     """Post all bodies over kept connections, each in its turn. 503 is waited for and sent again, as an SDK does.
+
+    `over` is `over_http` unless said otherwise.
 
     `on_answer` is told how many spans were acknowledged so far, by one thread at a time.
 
@@ -156,21 +168,16 @@ def post(
     """
     waiting, lock = iter(bodies.entries), threading.Lock()
     acknowledged = retries = 0
-    headers = {"Content-Type": "application/x-protobuf"}
-    if bodies.encoding:
-        headers["Content-Encoding"] = bodies.encoding
 
     def send() -> None:
         nonlocal acknowledged, retries
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        with closing(connection), bodies.path.open("rb", buffering=0) as file:
+        with (over or over_http)(port, bodies.encoding) as send_one, bodies.path.open("rb", buffering=0) as file:
             while True:
                 with lock:
                     first, size, span_count = next(waiting, (0, 0, 0))
                 if not size:
                     return
-                body = os.pread(file.fileno(), size, first)
-                again = _send_until_taken(connection, body, headers)
+                again = send_one(os.pread(file.fileno(), size, first))
                 with lock:
                     retries += again
                     acknowledged += span_count
@@ -184,11 +191,43 @@ def post(
     return Posted(time.perf_counter() - began, time.process_time() - cpu_began, retries)
 
 
-def _send_until_taken(connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> int:
+@contextmanager
+def over_http(port: int, encoding: str, path: str = "/v1/traces") -> Iterator[Send]:
+    """A connection that posts bodies."""
+    headers = {"Content-Type": "application/x-protobuf"} | ({"Content-Encoding": encoding} if encoding else {})
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
+        yield lambda body: _send_until_taken(connection, path, body, headers)
+
+
+@contextmanager
+def over_grpc(port: int, encoding: str) -> Iterator[Send]:
+    """A connection of its own that calls Export with bodies; packing them is grpc's own affair."""
+    assert not encoding
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+        export = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+        yield lambda body: _call_until_taken(export, body)
+
+
+def _call_until_taken(export: Callable[..., bytes], body: bytes) -> int:
+    retries = 0
+    while True:
+        try:
+            if content := export(body, timeout=120):
+                raise RuntimeError(f"the server answered {content[:300]!r}")
+            return retries
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        retries += 1
+        time.sleep(1)
+
+
+def _send_until_taken(connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]) -> int:
     """Post a body until it is acknowledged; returns how often it was not."""
     retries = 0
     while True:
-        connection.request("POST", "/v1/traces", body, headers)
+        connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         content = answer.read()
         if answer.status == 200 and not content:
@@ -199,10 +238,13 @@ def _send_until_taken(connection: http.client.HTTPConnection, body: bytes, heade
         time.sleep(float(answer.headers["Retry-After"]))
 
 
-def fill(db: Path, spans: int) -> None:
-    """Send a corpus of that many spans to a server that writes this file; print how that went."""
+def fill(db: Path, spans: int, planted: Sequence[tuple[bytes, int]] = ()) -> None:
+    """Send a corpus of that many spans to a server that writes this file; print how that went.
+
+    Requests that are `planted` are spread evenly among the others.
+    """
     with tempfile.TemporaryDirectory(prefix="minitrace-benchmark-") as folder:
-        bodies = Bodies.write(Path(folder) / "bodies", Corpus().requests(spans))
+        bodies = Bodies.write(Path(folder) / "bodies", _spread(Corpus().requests(spans), planted, spans))
         with running(minitrace(db)) as server:
             posted, usage = post(server.port, bodies), Usage.of(server.pid)
         print(
@@ -212,10 +254,28 @@ def fill(db: Path, spans: int) -> None:
         )
 
 
+def _spread(
+    requests: Iterable[tuple[bytes, int]], planted: Sequence[tuple[bytes, int]], spans: int
+) -> Iterator[tuple[bytes, int]]:
+    """All requests; the planted ones where their share of the spans was made."""
+    made = sent = 0
+    for request in requests:
+        yield request
+        made += request[1]
+        due = len(planted) * min(made, spans) // spans
+        yield from planted[sent:due]
+        sent = due
+
+
 def count_spans(db: Path) -> int:
     """The rows of `spans` in a file."""
+    return count_rows(db, "spans")
+
+
+def count_rows(db: Path, table: str) -> int:
+    """The rows of a table in a file."""
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
-        return int(connection.execute("SELECT count(*) FROM spans").fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def file_bytes(db: Path) -> int:
@@ -227,6 +287,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that at least that many percent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -int(-len(ordered) * percent // 100) - 1)]
+
+
+def verdict(is_met: bool) -> str:
+    """What stands beside a figure that has a target."""
+    return "met" if is_met else "MISSED"
 
 
 def machine() -> str:

@@ -41,8 +41,8 @@ class Watched:
 
     def __init__(self, store: Store) -> None:
         self.holds: dict[str, list[float]] = {}
-        self._run = store._in_writer
-        store._in_writer = self._timed  # type: ignore[method-assign]
+        self._run = store._writing.run
+        store._writing.run = self._timed  # type: ignore[method-assign]
 
     async def _timed(self, function: Callable[..., Any], *arguments: object) -> Any:
         def timed() -> Any:

@@ -18,6 +18,7 @@ from minitrace.config import Config
 from minitrace.otlp import decode
 from minitrace.traceql.check import warnings
 from minitrace.traceql.parser import parse
+from tests.journeys.clients.cases import CLIENTS, Client
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -45,6 +46,12 @@ def test_the_scripts_that_the_documents_name_can_be_run() -> None:
     assert {"run", "test", "check", "fix"} <= named
     for name in named:
         assert os.access(ROOT / "scripts" / name, os.X_OK), name
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_the_table_of_clients_has_a_row_for_each_pinned_version(client: Client) -> None:
+    row = f"| {client.toolchain.language} | {client.name} | {client.toolchain.version(client.package)} |"
+    assert row in (ROOT / "docs" / "clients.md").read_text()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
