@@ -17,6 +17,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Dialog,
+    Locator,
     Page,
     Playwright,
     expect,
@@ -115,6 +116,12 @@ def browser(chromium: Chromium) -> Iterator[Browser]:
     browser = chromium.launch()
     yield browser
     browser.close()
+
+
+def follow(link: Locator) -> None:
+    """Click what leads to another page, and wait for its scripts: before them a choice leads to nothing."""
+    with link.page.expect_navigation():
+        link.click()
 
 
 def watched(context: BrowserContext, problems: list[str]) -> Page:

@@ -81,8 +81,8 @@ def test_a_third_mark_takes_the_place_of_the_second(server: Server, page: Page) 
     page.goto(f"{server.url}/search")
     for number in (0, 2, 1):
         page.locator("input.marker").nth(number).check()
-    marked = [page.locator("input.marker").nth(number).is_checked() for number in range(3)]
-    assert marked == [True, True, False]
+    for number, is_marked in enumerate((True, True, False)):
+        expect(page.locator("input.marker").nth(number)).to_be_checked(checked=is_marked)
 
 
 def test_a_mark_is_shown_in_results_that_come_later(server: Server, page: Page) -> None:

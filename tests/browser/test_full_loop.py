@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from minitrace.demo import send
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, follow
 
 pytestmark = pytest.mark.browser
 
@@ -151,7 +151,7 @@ def test_a_cell_of_the_heat_map_leads_there_by_a_search(shop: Server, page: Page
 
 def test_the_logs_of_the_trace_lead_to_the_span_and_a_line_leads_back_to_it(shop: Server, page: Page) -> None:
     page.goto(shop.url)
-    page.get_by_role("link", name="Logs", exact=True).click()
+    follow(page.get_by_role("link", name="Logs", exact=True))
     page.get_by_label("Severity").select_option("warn")
     found = page.locator(".log li", has_text=EXHAUSTED).first
     found.get_by_role("link", name="span", exact=True).click()
@@ -176,7 +176,7 @@ def test_the_value_of_an_attribute_leads_to_all_that_the_job_logged(shop: Server
 def test_the_map_shows_it_too_and_its_arrow_leads_to_the_traces(shop: Server, page: Page) -> None:
     page.goto(shop.url + "/red")
     page.get_by_role("link", name="payment", exact=True).click()
-    page.get_by_role("link", name="On the map").click()
+    follow(page.get_by_role("link", name="On the map"))
     page.get_by_label("Arrows tell").select_option("p95")
     arrow = page.locator("a.call", has_text="payment to postgresql payment")
     expect(arrow.locator(".times")).to_have_text(re.compile(r"^2\.\d+\ss$"))

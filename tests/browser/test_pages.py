@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from minitrace.model import Attributes, Event, Kind, Span, Status, StatusCode
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, follow
 from tests.samples import MS, T0, span, span_id, trace_id
 from tests.web.test_xss import SAMPLES
 
@@ -92,7 +92,7 @@ def test_from_the_search_to_a_span_and_back(server: Server, page: Page) -> None:
     page.get_by_label("Words, a trace id or a log line").type("declined", delay=20)
     expect(page.locator(".traces .what")).to_have_text(["frontend GET /checkout"])
     expect(page).to_have_url(re.compile(r"/search\?q=declined$"))
-    page.get_by_role("link", name="GET /checkout").click()
+    follow(page.get_by_role("link", name="GET /checkout"))
     expect(page).to_have_url(server.url + CHECKOUT)
     page.get_by_role("row", name="POST /charge").locator(".time").click()
     expect(page.locator("#detail h2")).to_have_text("POST /charge")

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from minitrace.model import Kind, Span, Status, StatusCode
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, follow
 from tests.samples import T0, span, trace_id
 
 pytestmark = pytest.mark.browser
@@ -176,7 +176,7 @@ def test_columns_are_chosen_and_stay_while_one_searches(server: Server, page: Pa
     page.get_by_text("Columns", exact=True).click()
     page.get_by_label("Services", exact=True).uncheck()
     page.get_by_label("An attribute", exact=True).fill("card.network")
-    page.get_by_role("button", name="Show").click()
+    follow(page.get_by_role("button", name="Show"))
     expect(page.get_by_role("columnheader").last).to_have_text("card.network")
     expect(page.get_by_role("cell", name="visa").first).to_be_visible()
     assert asked(page)["cols"] == "started,trace,duration,spans,errors,.card.network"

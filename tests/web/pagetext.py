@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from html.parser import HTMLParser
 
 import httpx
@@ -105,6 +106,14 @@ def _fits(element: Element, attributes: dict[str, str]) -> bool:
 def part(target: str) -> dict[str, str]:
     """The headers by which htmx asks for what goes into this element."""
     return HTML | {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Target": target}
+
+
+async def ended(client: httpx.AsyncClient, page: httpx.Response) -> httpx.Response:
+    """The page once nothing goes on any more of what it tells."""
+    while Page(page.text).all("meta", http_equiv="refresh", content="2"):
+        await asyncio.sleep(0)
+        page = await client.get(page.url)
+    return page
 
 
 async def get(client: httpx.AsyncClient, path: str, headers: dict[str, str] = HTML) -> Page:

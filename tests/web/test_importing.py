@@ -30,7 +30,7 @@ from minitrace.web.documents import Format, document, traces_json
 from minitrace.web.multipart import Part
 from minitrace.web.uploads import KEPT_WAITING, State, Upload
 from tests.samples import TRACE, record, span, trace_id
-from tests.web.pagetext import part
+from tests.web.pagetext import ended, part
 
 FAILED = Status(StatusCode.ERROR, "declined")
 CART = [span("GET /cart", trace="cart", duration_ms=40), span("SELECT", "GET /cart", trace="cart", service="db")]
@@ -49,11 +49,7 @@ async def look(client: httpx.AsyncClient, *files: bytes, name: str = "t.json") -
 
 async def act(client: httpx.AsyncClient, page: httpx.Response, what: str) -> httpx.Response:
     """The page after a button of it was pressed, and what it began has ended."""
-    answer = await client.post(page.url, data={"do": what}, follow_redirects=True)
-    while "hx-trigger" in answer.text:
-        await asyncio.sleep(0)
-        answer = await client.get(answer.url)
-    return answer
+    return await ended(client, await client.post(page.url, data={"do": what}, follow_redirects=True))
 
 
 def plain(page: httpx.Response) -> str:
@@ -296,7 +292,7 @@ async def test_how_far_an_import_is_can_be_seen_with_and_without_scripts(
 ) -> None:
     page = await look(client, text(CART))
     await store._upkeep.lock.acquire()
-    page = await client.post(page.url, data={"do": "import"}, follow_redirects=True)
+    page = await act(client, page, "import")
     page = await client.post(page.url, data={"do": "undo"}, follow_redirects=True)
     assert "Undoing…" in page.text
     assert '<noscript><meta http-equiv="refresh"' in page.text

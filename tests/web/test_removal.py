@@ -18,7 +18,7 @@ from minitrace.web import removal
 from minitrace.web.removal import Removal
 from tests.samples import span, trace_id
 from tests.store.asking import wanted
-from tests.web.pagetext import HTML, get, plain
+from tests.web.pagetext import HTML, ended, get, plain
 
 FAILED = "status=error"
 
@@ -37,9 +37,14 @@ async def left(store: Store) -> list[bytes]:
     return [match.summary.trace_id for match in (await store.search(wanted(limit=100))).matches]
 
 
-async def confirm(client: httpx.AsyncClient, search: str, word: str = "delete", **more: str) -> httpx.Response:
+async def begin(client: httpx.AsyncClient, search: str, word: str = "delete", **more: str) -> httpx.Response:
     fields = {"search": search, "word": word, **more}
     return await client.post("/delete", content=urlencode(fields), headers=HTML, follow_redirects=True)
+
+
+async def confirm(client: httpx.AsyncClient, search: str, word: str = "delete", **more: str) -> httpx.Response:
+    """The page once the deletion, if one has begun, has ended."""
+    return await ended(client, await begin(client, search, word, **more))
 
 
 @pytest.mark.usefixtures("traces")
@@ -124,8 +129,8 @@ async def test_the_confirmation_leads_back_to_the_search(client: httpx.AsyncClie
 async def test_one_deletion_waits_for_the_end_of_another(client: httpx.AsyncClient, store: Store) -> None:
     blocked = threading.Event()
     blocking = asyncio.create_task(store._writing.run(blocked.wait))
-    await confirm(client, "everything=1")
-    answer = await confirm(client, FAILED)
+    await begin(client, "everything=1")
+    answer = await begin(client, FAILED)
     blocked.set()
     await blocking
     assert (answer.status_code, "Another deletion goes on" in answer.text) == (422, True)

@@ -20,7 +20,7 @@ from minitrace.web import receiver_pages, welcome
 from minitrace.web.app import create_app
 from minitrace.web.documents import traces_json
 from tests.samples import span, span_id, trace_id
-from tests.web.pagetext import HTML, Page, part, url
+from tests.web.pagetext import HTML, Page, ended, part, url
 
 SAMPLES = [
     "<script>alert(1)</script>",
@@ -196,7 +196,7 @@ async def _import_pages(client: httpx.AsyncClient, text: str) -> list[httpx.Resp
     files = [("a.json", "".join(traces_json(_spans(text + "new")))), (re.sub(r"[\x00-\x1f\\]", "", text), text)]
     posted = [("file", (name or "x", content.encode())) for name, content in files]
     waiting = await client.post("/import", files=posted, follow_redirects=True)
-    imported = await client.post(waiting.url, data={"do": "import"}, follow_redirects=True)
+    imported = await ended(client, await client.post(waiting.url, data={"do": "import"}, follow_redirects=True))
     return [waiting, imported, await client.get("/import")]
 
 
