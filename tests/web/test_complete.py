@@ -29,6 +29,13 @@ def shop() -> list[Span]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is counted is offered, however busy the machine is."""
+    monkeypatch.setattr(choices, "PATIENCE_S", 15)
+    monkeypatch.setattr(choices, "LONGEST_S", 15)
+
+
 @pytest.fixture
 async def filled(client: httpx.AsyncClient, store: Store) -> httpx.AsyncClient:
     """A client of an app whose store has some spans."""
