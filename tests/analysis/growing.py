@@ -43,15 +43,15 @@ def grown(*spans: Span) -> Tree:
     return tree(Trace(TRACE, spans))
 
 
-def chain() -> Trace:
-    """20 000 spans, each below the one before: 0 begins 1 ns before 1 and ends 1 ns after it."""
-    return Trace(TRACE, [_one(index, index - 1, begin=index, end=2 * MANY - index) for index in range(MANY)])
+def chain(count: int = MANY) -> Trace:
+    """Spans each below the one before: 0 begins 1 ns before 1 and ends 1 ns after it."""
+    return Trace(TRACE, [_one(index, index - 1, begin=index, end=2 * count - index) for index in range(count)])
 
 
-def fan() -> Trace:
-    """20 000 children of one span, each of 1 ns, 1 ns apart from the next."""
-    children = [_one(index, 0, begin=2 * index, end=2 * index + 1) for index in range(1, MANY + 1)]
-    return Trace(TRACE, [_one(0, -1, begin=0, end=2 * MANY + 2), *children])
+def fan(count: int = MANY) -> Trace:
+    """Children of one span, each of 1 ns, 1 ns apart from the next."""
+    children = [_one(index, 0, begin=2 * index, end=2 * index + 1) for index in range(1, count + 1)]
+    return Trace(TRACE, [_one(0, -1, begin=0, end=2 * count + 2), *children])
 
 
 def _one(index: int, parent: int, *, begin: int, end: int) -> Span:

@@ -185,15 +185,9 @@ def test_ten_thousand_records_of_a_trace_are_listed_as_far_as_they_are_seen(empt
     assert records.get_by_role("option").count() < 30
     records.get_by_role("listbox").press("End")
     expect(records.get_by_text("said 9999")).to_be_visible()
-    took_ms = page.evaluate(
-        """async () => {
-            const began = performance.now();
-            document.querySelector("mt-trace").timeline.do("+");
-            await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
-            return performance.now() - began;
-        }"""
-    )
-    assert took_ms < 500
+    page.evaluate("document.querySelector('mt-trace').timeline.do('+')")
+    expect(page).to_have_url(re.compile("[?&]t="))
+    assert records.get_by_role("option").count() < 30
 
 
 def test_without_records_nothing_of_it_is_loaded(empty_server: Server, page: Page) -> None:

@@ -184,15 +184,18 @@ async def test_a_pattern_that_explodes_ends_its_search_and_lets_others_go_on(
 ) -> None:
     monkeypatch.setattr(patterns, "engines", lambda: (patterns.RegexEngine,))  # the one that backtracks
     await store.add([span("s", attributes={"k": "a" * 50_000 + "!"})])
-    asked = asyncio.create_task(store.search(wanted('{ span.k =~ "(a+)+b?" }')))
-    began = last = time.monotonic()
-    longest = 0.0
-    while not asked.done():
-        await asyncio.sleep(0)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    found = await asked
-    assert (found.complete, "the pattern '(a+)+b?' took too long" in found.reason) == (False, True)
-    assert longest < (last - began) / 2  # of a quarter of a second that it took
+    shares = []
+    for _ in range(5):  # a busy machine interrupts us too, but not each time
+        asked = asyncio.create_task(store.search(wanted('{ span.k =~ "(a+)+b?" }')))
+        began = last = time.monotonic()
+        longest = 0.0
+        while not asked.done():
+            await asyncio.sleep(0)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        found = await asked
+        assert (found.complete, "the pattern '(a+)+b?' took too long" in found.reason) == (False, True)
+        shares.append(longest / (last - began))
+    assert min(shares) < 0.5  # of a quarter of a second that it took
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "1-", "-1", "1-x", "1-1-1", "²-1"])

@@ -251,7 +251,7 @@ def test_a_child_whose_parent_is_gone_ends_soon(traces: Traces) -> None:
         forks.homes[traces.capture.pid] = gone
         start = time.monotonic()
         make_spans("lost")
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < forks.TIMEOUT_S
 
     in_child(outlive)
     assert traces.count() == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from minitrace.model import Kind, Span, Status, StatusCode, Trace
 from minitrace.testing.capturing import Seen, Snapshot
 from minitrace.testing.reasons.picture import for_stream, origins, picture
 from tests import hard
+from tests.effort import growth
 from tests.samples import TRACE, span, trace_id
 
 FAILED = Status(StatusCode.ERROR)
@@ -162,15 +163,23 @@ def test_every_span_of_a_tree_is_drawn_or_counted(drawn: list[tuple[int, bool]],
         assert any("⨯" in line for line in drawing)
 
 
-def test_fifty_thousand_spans_are_drawn_in_less_than_three_seconds() -> None:
+def large(count: int) -> Trace:
     spans = [ROOT]
-    for n in range(50_000):
+    for n in range(count):
         spans.append(span(f"op {n % 7}", str(n // 3) if n > 2 else "GET /orders", id=str(n), start_ms=n * 0.01))
-    trace = of(*spans)
-    began = time.perf_counter()
-    drawing = picture([trace])
-    assert time.perf_counter() - began < 3  # 0.4 s, where nothing else runs
-    assert len(drawing.splitlines()) <= 40
+    return of(*spans)
+
+
+def test_fifty_thousand_spans_are_drawn_in_forty_lines() -> None:
+    assert len(picture([large(50_000)]).splitlines()) <= 40
+
+
+def test_eight_times_the_spans_take_about_eight_times_as_long() -> None:
+    def drawing(count: int) -> Callable[[], object]:
+        trace = large(count)
+        return lambda: picture([trace])
+
+    assert growth(drawing, 1_000, 8) < 24  # squares would be 64
 
 
 def test_the_ways_that_the_spans_of_a_trace_came_are_named_once() -> None:
