@@ -87,9 +87,9 @@ def map_graph(nodes: list[MapNode], edges: list[MapEdge], metric: str, focus: No
     places = layout(_in_order(by_name, by_pair), by_pair)
     weigh = _WEIGHTS[metric]
     largest = max((weigh(arrow.figures) for arrow in kept), default=0)
-    for pair, route in places.routes.items():
-        arrow = by_pair[pair]
-        arrow.curve = boxes.curve(route)
+    routed = {pair: arrow for pair, arrow in by_pair.items() if pair in places.routes}  # the busiest first
+    for arrow, curve in zip(routed.values(), boxes.curves(places.routes[pair] for pair in routed), strict=True):
+        arrow.curve = curve
         arrow.width = _width(weigh(arrow.figures), largest)
     return MapGraph(
         [_box(by_name[name], place, len(rest)) for name, place in places.nodes.items()],

@@ -5,7 +5,7 @@ between two of them. Lengths are in pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from minitrace.analysis.calls import Call, CallGraph, ServiceNode, calls
@@ -30,13 +30,10 @@ class ServiceBox:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """The calls from one service to another: a path, its head, and where the number of calls stands."""
+    """The calls from one service to another; their number is the label of the curve."""
 
     call: Call
-    path: str
-    head: str
-    label_x: float
-    label_y: float
+    curve: boxes.Curve
     width: float
 
 
@@ -64,7 +61,10 @@ def service_graph(tree: Tree) -> ServiceGraph:
     places = layout(shown, edges)
     return ServiceGraph(
         _boxes(graph, places.nodes),
-        [_arrow(edges[edge], route) for edge, route in places.routes.items()],
+        [
+            Arrow(edges[edge], curve, round(1 + math.log10(edges[edge].count), 2))
+            for edge, curve in zip(places.routes, boxes.curves(places.routes.values()), strict=True)
+        ],
         sorted(graph.edges, key=lambda call: -call.count),
         *boxes.size(places),
         len(graph.services),
@@ -78,8 +78,3 @@ def _boxes(graph: CallGraph, places: Mapping[str, Place]) -> list[ServiceBox]:
         ServiceBox(name, graph.services[name], *boxes.corner(place), of_service.query(name))
         for name, place in places.items()
     ]
-
-
-def _arrow(call: Call, route: Sequence[Place]) -> Arrow:
-    curve = boxes.curve(route)
-    return Arrow(call, curve.path, curve.head, curve.label_x, curve.label_y, round(1 + math.log10(call.count), 2))

@@ -68,6 +68,11 @@ async def test_boxes_and_arrows_tell_rate_errors_and_p95(client: httpx.AsyncClie
     }
 
 
+async def test_a_service_that_serves_nothing_tells_what_it_starts(client: httpx.AsyncClient, store: Store) -> None:
+    await store.add([span("nightly", service="job")])
+    assert titles(await get(client, f"/map?{TIMES}"), "box") == ["job: starts 1/min · p95 10.4 ms"]
+
+
 @pytest.mark.parametrize("start", ["shop to pay", "shop to mail", "pay to postgresql orders", "mail to a.b"])
 async def test_an_arrow_leads_to_the_traces_of_its_calls(client: httpx.AsyncClient, store: Store, start: str) -> None:
     await store.add([*checkout(), span("other", trace="2"), span("x", trace="3", service="pay", kind=Kind.CLIENT)])

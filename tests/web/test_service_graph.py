@@ -51,17 +51,17 @@ def test_calls_between_two_services_are_one_arrow() -> None:
 
 def test_an_arrow_leads_from_the_right_of_its_caller_to_the_left_of_what_it_calls() -> None:
     shop, payment = SHOP.boxes
-    path = numbers(arrow(SHOP, "shop", "payment").path)
+    path = numbers(arrow(SHOP, "shop", "payment").curve.path)
     assert path[:2] == [shop.x + WIDTH, shop.y + HEIGHT / 2]
-    assert numbers(arrow(SHOP, "shop", "payment").head)[:2] == [payment.x, payment.y + HEIGHT / 2]
+    assert numbers(arrow(SHOP, "shop", "payment").curve.head)[:2] == [payment.x, payment.y + HEIGHT / 2]
 
 
 def test_an_arrow_back_runs_below_the_one_forth() -> None:
     shop, payment = SHOP.boxes
     back = arrow(SHOP, "payment", "shop")
-    assert numbers(back.path)[0] == payment.x
-    assert numbers(back.head)[0] == shop.x + WIDTH
-    assert numbers(back.path)[1] > numbers(arrow(SHOP, "shop", "payment").path)[1]
+    assert numbers(back.curve.path)[0] == payment.x
+    assert numbers(back.curve.head)[0] == shop.x + WIDTH
+    assert numbers(back.curve.path)[1] > numbers(arrow(SHOP, "shop", "payment").curve.path)[1]
 
 
 def test_more_calls_are_a_wider_arrow() -> None:
@@ -76,7 +76,8 @@ def test_all_of_the_drawing_is_within_its_size() -> None:
     spans += [span(f"{n}", f"{n // 2}" if n > 1 else "root", service=f"s{n % 9}") for n in range(1, 30)]
     graph = service_graph(_tree(*spans))
     assert all(0 <= box.x <= graph.width - WIDTH and 0 <= box.y <= graph.height - HEIGHT for box in graph.boxes)
-    assert all(0 <= arrow.label_x <= graph.width and 0 <= arrow.label_y <= graph.height for arrow in graph.arrows)
+    labels = [(arrow.curve.label_x, arrow.curve.label_y) for arrow in graph.arrows]
+    assert all(0 <= x <= graph.width and 0 <= y <= graph.height for x, y in labels)
 
 
 def test_of_too_many_services_those_with_most_spans_are_drawn() -> None:
