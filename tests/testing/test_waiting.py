@@ -108,7 +108,7 @@ class TestWaitFor:
     def test_after_its_time_it_gives_up(self, own: Capture) -> None:
         started = time.monotonic()
         assert wait_for(own, Named("charge"), 1, 0.1) is None
-        assert 0.1 <= time.monotonic() - started < LONG_S  # a busy machine is late
+        assert 0.1 <= time.monotonic() - started < 0.2 + 1  # a busy machine is late
 
     def test_nothing_is_looked_for_twice_while_nothing_arrives(self, own: Capture) -> None:
         charge = Named("charge")
@@ -293,4 +293,4 @@ async def test_an_asynchronous_wait_looks_once_for_an_arrival_and_ends_in_time(o
     own.arrived([span("email")], "otlp")
     assert await waiting is None
     assert find.looks <= 3  # at first, after the arrival, at the end
-    assert 0.2 <= time.monotonic() - started < LONG_S
+    assert 0.2 <= time.monotonic() - started < 1
